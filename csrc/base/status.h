@@ -1,0 +1,81 @@
+/* Status codes: one int32 a call or a fit.
+ *
+ *   0      DPH_OK    nothing to say
+ *   < 0    DPH_E_*   failed; one code; every result field of that fit is NaN
+ *   > 0    DPH_W_*   usable with care; the OR of all bits that apply
+ *
+ * The table is the only place where a code, its name and its sentence meet.
+ */
+#ifndef DPH_STATUS_H
+#define DPH_STATUS_H
+
+#include <stdint.h>
+
+/* X(symbol, value, name, sentence) */
+#define DPH_STATUS_TABLE(X)                                                                        \
+    X(DPH_OK, 0, "ok", "the fit converged inside its bounds")                                      \
+    /* the whole call */                                                                           \
+    X(DPH_E_MEMORY, -1, "memory", "out of memory")                                                 \
+    X(DPH_E_CANCELLED, -2, "cancelled", "stopped by the caller")                                   \
+    X(DPH_E_OFFSETS, -3, "offsets", "offsets must start at 0, end at n and never decrease")        \
+    X(DPH_E_ARGUMENT, -4, "argument", "an option is out of its range")                             \
+    /* one fit */                                                                                  \
+    X(DPH_E_TOO_FEW_POINTS, -10, "too_few_points", "fewer distinct points than coefficients")      \
+    X(DPH_E_EQUAL_X, -11, "equal_x", "all points have the same x")                                 \
+    X(DPH_E_BAD_VALUE, -12, "bad_value", "a value is NaN, infinite or not positive")               \
+    X(DPH_E_CONSTANT_LOSS, -13, "constant_loss", "all losses are equal")                           \
+    X(DPH_E_NOT_DECREASING, -14, "not_decreasing", "loss does not fall as x grows (alpha <= 0)")   \
+    X(DPH_E_FLOOR_TOO_HIGH, -15, "floor_too_high", "the pinned floor is not below every loss")     \
+    X(DPH_E_NO_CONVERGENCE, -16, "no_convergence", "the search did not converge")                  \
+    X(DPH_E_RANK, -17, "rank", "the design does not determine the coefficients")                   \
+    /* parabola */                                                                                 \
+    X(DPH_W_CONCAVE, 1 << 0, "concave", "the curve opens downwards: its vertex is no optimum")     \
+    X(DPH_W_CLIPPED, 1 << 1, "clipped",                                                            \
+      "the vertex lies outside the observed range and was moved to its edge")                      \
+    X(DPH_W_UNBRACKETED, 1 << 2, "unbracketed", "the lowest loss sits at an end of the range")     \
+    X(DPH_W_SATURATED, 1 << 3, "saturated",                                                        \
+      "as many coefficients as distinct points: nothing is left to judge the fit by")              \
+    X(DPH_W_A_UNDER_FALLBACK, 1 << 4, "a_under_fallback",                                          \
+      "no positive curvature below the vertex: the symmetric one stands in")                       \
+    X(DPH_W_A_OVER_FALLBACK, 1 << 5, "a_over_fallback",                                            \
+      "no positive curvature above the vertex: the symmetric one stands in")                       \
+    X(DPH_W_JOINT_FAILED, 1 << 6, "joint_failed",                                                  \
+      "too few distinct points (five needed) for one vertex with two curvatures")                  \
+    X(DPH_W_JOINT_AT_BOUND, 1 << 7, "joint_at_bound",                                              \
+      "the vertex of the two-curvature fit sits at the edge of its search range")                  \
+    X(DPH_W_JOINT_CONCAVE, 1 << 8, "joint_concave",                                                \
+      "a side of the two-curvature fit opens downwards")                                           \
+    /* power law */                                                                                \
+    X(DPH_W_FLOOR_AT_ZERO, 1 << 9, "floor_at_zero", "L_inf sits at its lower bound 0")             \
+    X(DPH_W_FLOOR_AT_MIN, 1 << 10, "floor_at_min",                                                 \
+      "L_inf sits at its upper bound, the lowest loss")                                            \
+    X(DPH_W_ALPHA_AT_BOUND, 1 << 11, "alpha_at_bound", "alpha sits at the edge of its search range")
+
+enum {
+#define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),
+    DPH_STATUS_TABLE(DPH_STATUS_ENUM)
+#undef DPH_STATUS_ENUM
+};
+
+/* One row of the table, for callers that list all codes. */
+typedef struct {
+    int32_t code;
+    const char *name;
+    const char *sentence;
+} dph_status_entry;
+
+/* The table itself; *n receives its number of rows. Static storage, never NULL. */
+const dph_status_entry *dph_status_entries(int *n);
+
+/* Name and sentence of one code (a single bit for warnings). Static storage; "unknown" if there is
+ * none. */
+const char *dph_status_name(int32_t code);
+const char *dph_status_sentence(int32_t code);
+
+#if defined(__GNUC__)
+#define DPH_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define DPH_MUST_CHECK
+#endif
+
+#endif

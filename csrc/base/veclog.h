@@ -1,0 +1,23 @@
+/* Natural logarithm of many numbers at once, written so that compilers vectorise it. */
+#ifndef DPH_VECLOG_H
+#define DPH_VECLOG_H
+
+#include <stdint.h>
+
+/* The hot loops exist once for every instruction set the loader can choose from. Contraction is off
+ * for the whole core, hence all of them give the same bits. Not under sanitizers: they instrument
+ * before the choice. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) &&   \
+    !defined(DPH_SANITIZED)
+#define DPH_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default")))
+#else
+#define DPH_CLONES
+#endif
+
+/* y[i] = ln(x[i]) to below 1 ulp, for x positive, finite and normal (not checked); x may be y.
+ *
+ * x, y  double[n]
+ */
+void dph_log_many(const double *x, double *y, int64_t n);
+
+#endif

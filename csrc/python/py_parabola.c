@@ -1,0 +1,145 @@
+#include "bindings.h"
+
+#include <stddef.h>
+
+#include "../base/groups.h"
+#include "../laws/parabola.h"
+#include "args.h"
+
+#define FIELD(name, format) {#name, format, offsetof(dph_parabola, name)}
+
+static const dph_field fields[] = {
+    FIELD(n, "i8"),
+    FIELD(a, "f8"),
+    FIELD(b, "f8"),
+    FIELD(c, "f8"),
+    FIELD(x_vertex, "f8"),
+    FIELD(x_star, "f8"),
+    FIELD(tokens_star, "f8"),
+    FIELD(params_star, "f8"),
+    FIELD(loss_star, "f8"),
+    FIELD(a_under, "f8"),
+    FIELD(a_over, "f8"),
+    FIELD(rss, "f8"),
+    FIELD(se_x_star, "f8"),
+    FIELD(se_loss_star, "f8"),
+    FIELD(x_min, "f8"),
+    FIELD(x_max, "f8"),
+    FIELD(joint_x_star, "f8"),
+    FIELD(joint_loss_star, "f8"),
+    FIELD(joint_a_under, "f8"),
+    FIELD(joint_a_over, "f8"),
+    FIELD(joint_rss, "f8"),
+    FIELD(status, "i4"),
+};
+
+const char dph_parabola_doc[] =
+    "parabola_fit(tokens, loss, params, offsets, *, joint=False, n_threads=1, "
+    "progress=None)\n--\n\n"
+    "Fit loss = a x^2 + b x + c in x = log10(tokens), one parabola a group.\n\n"
+    "tokens, loss, params : (n,) float64; params may be None.\n"
+    "offsets : (n_groups + 1,) int64; group g owns rows offsets[g] to offsets[g + 1].\n"
+    "joint : also fit one vertex with two curvatures.\n"
+    "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
+    "Returns an array of `parabola_dtype`, one record a group, each with its status.";
+
+PyArray_Descr *
+dph_py_parabola_type(void)
+{
+    return dph_args_record_type(fields, (int)(sizeof fields / sizeof fields[0]),
+                                sizeof(dph_parabola));
+}
+
+typedef struct {
+    dph_workshop shop;
+    dph_parabola_batch batch;
+    dph_parabola_options options;
+    dph_parabola *out;
+} job;
+
+static int
+task(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    job *j = ctx;
+
+    dph_parabola_fit(&j->batch, begin, end, &j->options, j->shop.scratch[worker],
+                     j->shop.minimisers[worker], j->out);
+    return DPH_OK;
+}
+
+PyObject *
+dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
+{
+    static const dph_arg spec[] = {{"tokens", 1}, {"loss", 1},      {"params", 1},  {"offsets", 1},
+                                   {"joint", 0},  {"n_threads", 0}, {"progress", 0}};
+    dph_module_state *state = PyModule_GetState(module);
+    PyObject *values[7];
+    PyArrayObject *tokens = NULL;
+    PyArrayObject *loss = NULL;
+    PyArrayObject *params = NULL;
+    PyArrayObject *offsets = NULL;
+    PyObject *out = NULL;
+    job j = {0};
+    int64_t n_groups = 0;
+    int64_t n_threads = 0;
+    npy_intp n = 0;
+    npy_intp shape = 0;
+    int64_t largest = 0;
+    double cost = 0;
+    int joint = 0;
+
+    if (dph_args_parse("parabola_fit", spec, 7, 4, args, n_args, names, values) < 0 ||
+        dph_args_int(values[5], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+        return NULL;
+    }
+    joint = values[4] != NULL ? PyObject_IsTrue(values[4]) : 0;
+    if (joint < 0) {
+        return NULL;
+    }
+    j.options.joint = joint;
+    tokens = dph_args_column(values[0], "tokens", -1);
+    if (tokens == NULL) {
+        goto out;
+    }
+    n = PyArray_DIM(tokens, 0);
+    loss = dph_args_column(values[1], "loss", n);
+    if (loss == NULL) {
+        goto out;
+    }
+    if (values[2] != Py_None) {
+        params = dph_args_column(values[2], "params", n);
+        if (params == NULL) {
+            goto out;
+        }
+    }
+    offsets = dph_args_offsets(values[3], "offsets", n, &n_groups);
+    if (offsets == NULL) {
+        goto out;
+    }
+    shape = (npy_intp)n_groups;
+    Py_INCREF(state->parabola);
+    out = PyArray_Zeros(1, &shape, state->parabola, 0);
+    if (out == NULL) {
+        goto out;
+    }
+    j.batch = (dph_parabola_batch){.tokens = PyArray_DATA(tokens),
+                                   .loss = PyArray_DATA(loss),
+                                   .params = params != NULL ? PyArray_DATA(params) : NULL,
+                                   .offsets = PyArray_DATA(offsets)};
+    j.out = PyArray_DATA((PyArrayObject *)out);
+    largest = dph_groups_largest(j.batch.offsets, n_groups);
+    cost = 100 + (joint ? 1500 : 50) * (double)n / (double)(n_groups > 0 ? n_groups : 1);
+    if (dph_workshop_open(&j.shop, n_threads, dph_parabola_scratch(largest), joint, n_groups, cost,
+                          values[6]) < 0 ||
+        dph_workshop_run(&j.shop, task, &j) < 0) {
+        Py_CLEAR(out);
+    }
+    dph_workshop_close(&j.shop);
+
+out:
+    Py_XDECREF(tokens);
+    Py_XDECREF(loss);
+    Py_XDECREF(params);
+    Py_XDECREF(offsets);
+    return out;
+}

@@ -1,0 +1,88 @@
+/* Forward models as NumPy ufuncs: they broadcast, take out= and where=, and work on any strides. */
+#include "bindings.h"
+
+#include "../base/distributions.h"
+#include "../laws/powerlaw.h"
+
+typedef double (*two_to_one)(double, double);
+typedef double (*four_to_one)(double, double, double, double);
+
+typedef union {
+    two_to_one two;
+    four_to_one four;
+} function;
+
+static double
+number(const char *at)
+{
+    return *(const double *)(const void *)at;
+}
+
+static void
+loop_two(char **args, const npy_intp *dimensions, const npy_intp *steps, void *data)
+{
+    two_to_one f = ((const function *)data)->two;
+
+    for (npy_intp i = 0; i < dimensions[0]; i++) {
+        *(double *)(void *)(args[2] + i * steps[2]) =
+            f(number(args[0] + i * steps[0]), number(args[1] + i * steps[1]));
+    }
+}
+
+static void
+loop_four(char **args, const npy_intp *dimensions, const npy_intp *steps, void *data)
+{
+    four_to_one f = ((const function *)data)->four;
+
+    for (npy_intp i = 0; i < dimensions[0]; i++) {
+        *(double *)(void *)(args[4] + i * steps[4]) =
+            f(number(args[0] + i * steps[0]), number(args[1] + i * steps[1]),
+              number(args[2] + i * steps[2]), number(args[3] + i * steps[3]));
+    }
+}
+
+typedef struct {
+    const char *name;
+    const char *doc;
+    int n_in;
+    function f;
+} model;
+
+static model models[] = {
+    {"powerlaw",
+     "loss = L_inf + exp(log_A - alpha ln(compute)); arguments compute, L_inf, log_A, alpha.", 4,
+     .f.four = dph_powerlaw_loss},
+    {"powerlaw_inverse",
+     "The compute at which a power law reaches a loss, NaN at or below L_inf; arguments loss, "
+     "L_inf, log_A, alpha.",
+     4, .f.four = dph_powerlaw_compute},
+    {"t_quantile", "The p-quantile of Student's t; arguments p, degrees of freedom.", 2,
+     .f.two = dph_t_quantile},
+};
+
+#define N_MODELS (sizeof models / sizeof models[0])
+
+/* NumPy keeps pointers to these for as long as the ufuncs live, that is as long as the process. */
+static PyUFuncGenericFunction loops_two[] = {loop_two};
+static PyUFuncGenericFunction loops_four[] = {loop_four};
+static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
+static void *data[N_MODELS][1];
+
+int
+dph_ufuncs_add(PyObject *module)
+{
+    for (size_t i = 0; i < N_MODELS; i++) {
+        PyObject *ufunc = NULL;
+
+        data[i][0] = &models[i].f;
+        ufunc = PyUFunc_FromFuncAndData(models[i].n_in == 2 ? loops_two : loops_four, data[i],
+                                        types, 1, models[i].n_in, 1, PyUFunc_None, models[i].name,
+                                        models[i].doc, 0);
+        if (ufunc == NULL || PyModule_AddObjectRef(module, models[i].name, ufunc) < 0) {
+            Py_XDECREF(ufunc);
+            return -1;
+        }
+        Py_DECREF(ufunc);
+    }
+    return 0;
+}

@@ -1,0 +1,282 @@
+"""The command ``delphi``: a report of runs, and a demo on runs whose truth is known."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import textwrap
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from delphi.report import Analysis, Report
+
+__all__ = ["main"]
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the name of the program; those of the process by default.
+
+    Returns
+    -------
+    int
+        0; 2 after an error, with one line about it on stderr; 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        # Output goes to the console only when all of it is known.
+        print(options.run(options), end="")
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("delphi: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has left; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError) as error:
+        if not _expected(error):
+            raise
+        print(f"delphi: {_one_line(error)}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _expected(error: Exception) -> bool:
+    """Whether an error is about the input, the disk or a missing extra, and not ours."""
+    from delphi.errors import DataError
+
+    return isinstance(error, DataError | OSError | ImportError)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _report(options: argparse.Namespace) -> str:
+    from delphi.isoflop import fit_isoflops
+    from delphi.runs import read_runs
+
+    suites = dict(options.suite) if options.suite else {} if options.suite_by_file else None
+    with _notes(options.quiet):
+        _check_output(options)
+        runs = read_runs(
+            options.runs if len(options.runs) > 1 else options.runs[0],
+            columns=dict(options.column) or None,
+            suites=suites,
+            budgets=options.budgets,
+            on_bad=options.on_bad,
+        )
+        ladder = fit_isoflops(runs, progress=_watched(options))
+        return _deliver(ladder, options)
+
+
+def _demo(options: argparse.Namespace) -> str:
+    from delphi import simulate
+    from delphi.isoflop import fit_isoflops
+
+    with _notes(options.quiet):
+        _check_output(options)
+        ladder = fit_isoflops(simulate.ladder(crashed=True, rng=options.seed))
+        return _deliver(ladder, options)
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    """Find out before the work whether its result can be written."""
+    if options.output is not None:
+        from delphi.report.build import check_target
+
+        check_target(options.output)
+
+
+def _deliver(ladder: Any, options: argparse.Namespace) -> str:
+    """Write what is to be written; returns what is to be printed."""
+    from delphi.report.build import write_report
+    from delphi.report.content import analyse
+
+    analysis = analyse(ladder, shared_floor=options.shared_floor, forecast_at=options.at)
+    report = None
+    if options.output is not None:
+        watched = _watched(options)
+        report = write_report(analysis, options.output, title=options.title, progress=watched)
+    if options.json:
+        return _as_json(analysis, report)
+    return "" if options.quiet else _as_text(analysis, report)
+
+
+def _as_text(analysis: Analysis, report: Report | None) -> str:
+    parts = [table.to_text() for table in analysis.tables]
+    wrap = textwrap.TextWrapper(96, initial_indent="  ", subsequent_indent="    ")
+    parts.append("\n".join(["What this says", *(wrap.fill(line) for line in analysis.reading)]))
+    if report is not None:
+        n = len(report.figures)
+        parts.append(f"Wrote {report.page} and {n} figures as JSON in {report.directory}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _as_json(analysis: Analysis, report: Report | None) -> str:
+    from delphi._version import __version__
+
+    value = {
+        "version": __version__,
+        "tables": {table.key: table.to_records() for table in analysis.tables},
+        "reading": list(analysis.reading),
+        "files": [] if report is None else [str(report.page), *map(str, report.figures.values())],
+    }
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
+@contextmanager
+def _notes(quiet: bool) -> Iterator[None]:
+    """Say what delphi warns about in one line each on stderr, once each."""
+    from delphi.errors import DataWarning, FitWarning
+
+    with warnings.catch_warnings():
+        for category in (DataWarning, FitWarning):
+            warnings.simplefilter("ignore" if quiet else "always", category)
+        before, said = warnings.showwarning, set()
+
+        def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+            text = " ".join(str(message).split())
+            if not issubclass(category, DataWarning | FitWarning):
+                before(message, category, *rest, **more)
+            elif text not in said:
+                said.add(text)
+                print(f"delphi: note: {text}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield
+
+
+def _watched(options: argparse.Namespace) -> bool:
+    return not options.quiet and sys.stderr.isatty()
+
+
+def _pair(text: str) -> tuple[str, str]:
+    left, sign, right = text.partition("=")
+    if not (left and sign and right):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=VALUE")
+    return left, right
+
+
+def _computes(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        values = ()
+    if not values or not all(0 < value < math.inf for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of FLOPs such as 1e21,1e22")
+    return values
+
+
+def _budgets(text: str) -> int | tuple[float, ...]:
+    return int(text) if text.isdecimal() and len(text) < 3 else _computes(text)
+
+
+class _Version(argparse.Action):
+    """Print the version, looked up only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        from delphi._version import __version__
+
+        print(f"delphi {__version__}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="delphi",
+        description="Scaling laws from a table of training runs: fits, forecasts and figures.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "-o", "--output", metavar="DIR", help="write index.html and the figures as JSON there"
+    )
+    shared.add_argument("--title", help="heading of the page")
+    shared.add_argument("--shared-floor", action="store_true", help="fit one L_inf for all suites")
+    shared.add_argument(
+        "--at",
+        type=_computes,
+        default=(1e21, 1e22, 1e23, 1e24, 1e25),
+        metavar="FLOPS,...",
+        help="compute to forecast at (default: 1e21,1e22,1e23,1e24,1e25)",
+    )
+    shared.add_argument("--json", action="store_true", help="print the tables as JSON")
+    shared.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    report = commands.add_parser(
+        "report",
+        parents=[shared],
+        help="fit runs, print the tables, write figures and a page",
+        description="Fit the runs in some files, print the tables, write figures and a page.",
+    )
+    report.add_argument("runs", nargs="+", metavar="RUNS", help="JSON, CSV, TSV or Parquet file")
+    report.add_argument(
+        "--column",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="STANDARD=SOURCE",
+        help="which column holds what, for example loss=eval/my_loss; may be repeated",
+    )
+    naming = report.add_mutually_exclusive_group()
+    naming.add_argument(
+        "--suite",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="KEYWORD=LABEL",
+        help="runs with KEYWORD in their name belong to suite LABEL; may be repeated",
+    )
+    naming.add_argument(
+        "--suite-by-file",
+        action="store_true",
+        help="name suites by file where there is no suite column, whatever the runs are called",
+    )
+    report.add_argument(
+        "--budgets",
+        type=_budgets,
+        default=2,
+        metavar="DIGITS|FLOPS,...",
+        help="round compute to this many digits, or to the nearest of these budgets (default: 2)",
+    )
+    report.add_argument(
+        "--on-bad",
+        choices=("raise", "drop"),
+        default="raise",
+        help="stop at rows with bad values, or leave them out and count them (default: raise)",
+    )
+    report.set_defaults(run=_report)
+
+    demo = commands.add_parser(
+        "demo",
+        parents=[shared],
+        help="the same on simulated runs, with the truth beside the estimates",
+        description="Simulate two suites, fit them, and print the truth beside the estimates.",
+    )
+    demo.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

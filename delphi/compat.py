@@ -1,0 +1,387 @@
+"""The notebook's own function names and behaviour, thin over the rest of delphi.
+
+Tables keep the notebook's columns (``quantizer``, ``run_type``, ``gflops_q``) and its unit,
+GFLOPs; everything else in delphi has standard columns and FLOPs. New code wants
+``delphi.read_runs`` and ``delphi.match_grid``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, budgets
+from .arrays import column
+from .groups import group_rows
+from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
+from .threads import thread_count
+
+__all__ = [
+    "ADAMH_LABEL",
+    "C_ADAMC_LABEL",
+    "QUANTIZER_KEYWORDS",
+    "Fit",
+    "compute_optima",
+    "fit_asymptotic_powerlaw_per_q",
+    "fit_asymptotic_powerlaw_shared_linf",
+    "fit_parabola",
+    "fit_power_at_linf",
+    "fmt_pct_err",
+    "fmt_sci",
+    "load_runs",
+    "parse_quantizer",
+    "parse_seed",
+    "round_sig",
+    "subsample_cadamc_to_adamh_grid",
+]
+
+QUANTIZER_KEYWORDS = SUITE_KEYWORDS
+
+
+def parse_quantizer(name: str) -> str:
+    """Suite label of a run: that of the first keyword in its name, else ``"Unknown"``.
+
+    Examples
+    --------
+    >>> parse_quantizer("adamh-scaling-ladder-nemotron-optimal-1e+21-v5-e5a694")
+    'Delphi Scaling Suite (AdamH)'
+    """
+    lowered = name.lower()
+    return next((label for word, label in QUANTIZER_KEYWORDS.items() if word in lowered), "Unknown")
+
+
+def parse_seed(name: str) -> str:
+    """Digits of ``-seed<digits>-`` in a run's name, else ``"default"``.
+
+    Examples
+    --------
+    >>> parse_seed("optimal-1e+22-v5-seed42-3bd9c9"), parse_seed("optimal-1e+22-v5-fb22ab")
+    ('42', 'default')
+    """
+    return seed_of(name)
+
+
+def round_sig(x: float, sig: int = 2) -> float:
+    """Round a number to ``sig`` significant digits; zero and NaN come back as they are.
+
+    Examples
+    --------
+    >>> round_sig(2996073051.4)
+    3000000000.0
+    """
+    return float(budgets.round_sig(float(x), max(sig, 1)))
+
+
+def fmt_sci(x: float) -> str:
+    """A number as ``1.8e+18``: at most three digits, no trailing zeros.
+
+    A mantissa that rounds up to 10 reads as 1 of the same exponent, as in the notebook.
+
+    Examples
+    --------
+    >>> fmt_sci(1.8e18), fmt_sci(0.0)
+    ('1.8e+18', '0.0')
+    """
+    if x == 0 or np.isnan(x):
+        return str(x)
+    power = int(np.floor(np.log10(abs(x))))
+    mantissa = f"{x / 10**power:.3g}"
+    return f"{mantissa.rstrip('0').rstrip('.')}e{power:+d}"
+
+
+def fmt_pct_err(pct: float) -> str:
+    """A percent residual in words: above the fit is worse, below is better, NaN is empty.
+
+    Examples
+    --------
+    >>> fmt_pct_err(1.25), fmt_pct_err(-0.31)
+    ('1.2% worse', '0.3% better')
+    """
+    if np.isnan(pct):
+        return ""
+    return f"{abs(pct):.1f}% {'worse' if pct >= 0 else 'better'}"
+
+
+def load_runs(cache_path: Path) -> pd.DataFrame:
+    """Read a cache of runs and add ``quantizer``, ``run_type`` and the bucket ``gflops_q``.
+
+    Parameters
+    ----------
+    cache_path : Path
+        JSON list of rows with name, loss, tokens, total_gflops (GFLOPs), params and state.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows that have loss, tokens, total_gflops and params, under their original index.
+
+    Raises
+    ------
+    SystemExit
+        The file does not exist.
+    """
+    path = Path(cache_path)
+    if not path.exists():
+        raise SystemExit(f"no cache of runs at {path}: export the runs first")
+    df = pd.DataFrame(json.loads(path.read_text()))
+    df["quantizer"] = df["name"].map(parse_quantizer)
+    df["run_type"] = df["name"].map(run_type_of)
+    df = df.dropna(subset=["loss", "tokens", "total_gflops", "params"]).copy()
+    df["gflops_q"] = budgets.round_sig(df["total_gflops"].to_numpy(float), 2)
+    return df
+
+
+def subsample_cadamc_to_adamh_grid(df: pd.DataFrame) -> pd.DataFrame:
+    """Drop C-AdamC isoflop runs whose (params, gflops_q) has no AdamH isoflop run.
+
+    Params are matched after rounding to 1e6. ``delphi.match_grid`` does this for any two suites.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        What ``load_runs`` returns.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows kept, with a fresh index.
+    """
+    cell = pd.MultiIndex.from_arrays([(df["params"] / 1e6).round(), df["gflops_q"]])
+    isoflop = (df["run_type"] == "isoflop").to_numpy(bool)
+    on_grid = cell.isin(cell[isoflop & (df["quantizer"] == ADAMH_LABEL).to_numpy(bool)])
+    cadamc = isoflop & (df["quantizer"] == C_ADAMC_LABEL).to_numpy(bool)
+    return df[~cadamc | on_grid].reset_index(drop=True)
+
+
+@dataclass
+class Fit:
+    """One parabola as the notebook keeps it; see `fit_parabola`."""
+
+    a: float
+    b: float
+    c: float
+    logT_star: float
+    T_star: float
+    loss_star: float
+    P_star: float
+    a_under: float
+    a_over: float
+
+
+# The fields of a core record that make a Fit, in its order.
+_FIT_FIELDS = [
+    "a", "b", "c", "x_star", "tokens_star", "loss_star", "params_star", "a_under", "a_over",
+]  # fmt: skip
+
+
+def fit_parabola(sub: pd.DataFrame) -> Fit:
+    """Fit loss = a x^2 + b x + c, x = log10(tokens), with the optimum clipped to the data.
+
+    Parameters
+    ----------
+    sub : pandas.DataFrame
+        Columns tokens, loss, params (> 0).
+
+    Returns
+    -------
+    Fit
+        Nothing in it says whether the parabola is concave or the vertex was clipped;
+        `delphi.fit_parabola` does.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"tokens": [1e9, 1e10, 1e11], "loss": [3.2, 3.0, 3.4],
+    ...                       "params": [1e9, 1e8, 1e7]})
+    >>> round(fit_parabola(frame).logT_star, 6)
+    9.833333
+    """
+    T, y, P = (column(sub[name], name) for name in ("tokens", "loss", "params"))
+    return _fits(T, y, P, np.array([0, len(T)]), n_threads=1)[0]
+
+
+def _fits(
+    T: NDArray[np.float64],
+    y: NDArray[np.float64],
+    P: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    n_threads: int,
+) -> list[Fit]:
+    records = _core.parabola_fit(T, y, P, offsets, n_threads=n_threads)
+    fits = [Fit(*values) for values in records[_FIT_FIELDS].tolist()]
+    for g in np.flatnonzero(records["status"] < 0):
+        rows = slice(offsets[g], offsets[g + 1])
+        fits[g] = _fit_by_polyfit(T[rows], y[rows], P[rows])
+    return fits
+
+
+def _fit_by_polyfit(T: NDArray[np.float64], y: NDArray[np.float64], P: NDArray[np.float64]) -> Fit:
+    """Where the data do not determine a parabola: polyfit's minimum-norm one, as ever."""
+    x = np.log10(T)
+    a, b, c = (float(v) for v in np.polyfit(x, y, 2))
+    m, k = np.polyfit(x, np.log10(P), 1)
+    x_star = float(np.clip(-b / (2 * a), x.min(), x.max()))
+    loss_star = a * x_star**2 + b * x_star + c
+
+    def side(rows: NDArray[np.bool_]) -> float:
+        squares = (x[rows] - x_star) ** 2
+        total = float(squares @ squares)
+        curvature = float(squares @ (y[rows] - loss_star)) / total if total > 0 else a
+        return curvature if curvature > 0 else a
+
+    P_star = float(10 ** (m * x_star + k))
+    return Fit(
+        a, b, c, x_star, float(10**x_star), loss_star, P_star, side(x < x_star), side(x > x_star)
+    )
+
+
+def compute_optima(
+    df: pd.DataFrame,
+) -> tuple[dict[tuple[str, float], Fit], pd.DataFrame, list[float], list[str]]:
+    """A parabola for every (quantizer, gflops_q) of three or more isoflop runs.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        What ``load_runs`` returns.
+
+    Returns
+    -------
+    fits : dict
+        (quantizer, gflops_q) -> Fit.
+    optima : pandas.DataFrame
+        quantizer, gflops_bucket, C_flops, T_star, P_star, loss_star, sorted.
+    gflop_groups, unique_quantizers : list
+        All buckets and all quantizers of the isoflop runs, sorted.
+    """
+    sweep = df[df["run_type"] == "isoflop"]
+    order, offsets, keys = group_rows(
+        sweep["quantizer"], sweep["gflops_q"], names=["quantizer", "gflops_bucket"]
+    )
+    T, y, P = (column(sweep[name], name, least=0)[order] for name in ("tokens", "loss", "params"))
+    enough = np.diff(offsets) >= 3
+    rows = np.repeat(enough, np.diff(offsets))
+    kept = np.concatenate(([0], np.cumsum(np.diff(offsets)[enough])))
+    fits = _fits(T[rows], y[rows], P[rows], kept, thread_count())
+    optima = keys[enough].reset_index(drop=True)
+    optima["C_flops"] = optima["gflops_bucket"] * 1e9
+    for name in ("T_star", "P_star", "loss_star"):
+        optima[name] = [getattr(fit, name) for fit in fits]
+    named = zip(optima["quantizer"], optima["gflops_bucket"], strict=True)
+    return (
+        dict(zip(named, fits, strict=True)),
+        optima,
+        sorted(keys["gflops_bucket"].unique()),
+        sorted(keys["quantizer"].unique().tolist()),
+    )
+
+
+def _failed_law() -> dict[str, Any]:
+    return {
+        "ok": False, "L_inf": 0.0, "A": float("nan"), "alpha": float("nan"),
+        "sse_log": float("inf"),
+    }  # fmt: skip
+
+
+def _law(record: np.void) -> dict[str, Any]:
+    if record["status"] < 0:
+        return _failed_law()
+    return {
+        "ok": True,
+        "L_inf": float(record["L_inf"]),
+        "A": float(record["A"]),
+        "alpha": float(record["alpha"]),
+        "sse_log": float(record["score"]),
+    }
+
+
+def fit_power_at_linf(C: ArrayLike, y: ArrayLike, Linf: float) -> dict[str, Any] | None:
+    """Fit log(y - Linf) = log A - alpha log C for one floor.
+
+    Returns
+    -------
+    dict or None
+        ok, L_inf, A, alpha and sse_log (the mean squared log residual); None where the floor is
+        not below every y or alpha is not positive.
+
+    Examples
+    --------
+    >>> fit = fit_power_at_linf([1e18, 1e20], [3.0, 2.5], 2.0)
+    >>> round(fit["alpha"], 6)
+    0.150515
+    """
+    x, z = column(C, "C"), column(y, "y", strict=False)
+    record = _core.powerlaw_fit(x, z, [0, len(x)], floors=[float(Linf)], score="log")[0]
+    return _law(record) if record["status"] >= 0 else None
+
+
+def _stacked(
+    per_q: Mapping[str, tuple[ArrayLike, ArrayLike]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    pairs = [
+        (column(C, f"C of {q!r}", least=0, strict=False), column(y, f"y of {q!r}", least=0,
+         strict=False)) for q, (C, y) in per_q.items()
+    ]  # fmt: skip
+    sizes = [len(C) for C, _ in pairs]
+    if not pairs:
+        return np.empty(0), np.empty(0), np.zeros(1, np.int64)
+    return (
+        np.concatenate([C for C, _ in pairs]),
+        np.concatenate([y for _, y in pairs]),
+        np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+    )
+
+
+def fit_asymptotic_powerlaw_per_q(
+    per_q: Mapping[str, tuple[ArrayLike, ArrayLike]], n_grid: int = 400
+) -> dict[str, dict[str, Any]]:
+    """Fit y = L_inf + A C^-alpha to every entry, L_inf from ``n_grid`` values in [0, 0.95 min y].
+
+    Parameters
+    ----------
+    per_q : mapping of label to (C, y)
+    n_grid : int
+        Size of the grid, scored by squared residuals of log(y - L_inf).
+
+    Returns
+    -------
+    dict of label to dict
+        ok, L_inf, A, alpha, sse_log. Not ok with fewer than two points, without a falling law, and
+        where all C or all y are equal (there the notebook's answer is rounding noise).
+
+    Examples
+    --------
+    >>> laws = fit_asymptotic_powerlaw_per_q({"a": ([1e18, 1e19, 1e20], [3.6, 2.8, 2.4])}, 115)
+    >>> round(laws["a"]["L_inf"], 6)
+    2.0
+    """
+    C, y, offsets = _stacked(per_q)
+    records = _core.powerlaw_fit(C, y, offsets, score="log", method="grid", n_grid=n_grid)
+    return {q: _law(record) for q, record in zip(per_q, records, strict=True)}
+
+
+def fit_asymptotic_powerlaw_shared_linf(
+    per_q: Mapping[str, tuple[ArrayLike, ArrayLike]], n_grid: int = 400
+) -> dict[str, dict[str, Any]]:
+    """As `fit_asymptotic_powerlaw_per_q` with one L_inf for all entries.
+
+    The grid ends at 0.95 of the lowest y of all; entries count the same, whatever their size. If
+    one entry has no law, none is ok.
+    """
+    C, y, offsets = _stacked(per_q)
+    if len(per_q) == 0:
+        return {}
+    if np.diff(offsets).min() >= 2:
+        records = _core.powerlaw_fit(
+            C, y, offsets, sets=[0, len(per_q)], score="log", method="grid", n_grid=n_grid,
+            weigh="suites",
+        )  # fmt: skip
+        if (records["status"] >= 0).all():
+            return {q: _law(record) for q, record in zip(per_q, records, strict=True)}
+    return {q: _failed_law() for q in per_q}

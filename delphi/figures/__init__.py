@@ -1,0 +1,15 @@
+"""Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults."""
+
+from delphi.figures.export import write_json
+from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
+from delphi.figures.ladder import ladder
+from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
+
+__all__ = [
+    "isoflop_parabolas",
+    "ladder",
+    "law_curve",
+    "parabola_curve",
+    "scaling_law_asymptote",
+    "write_json",
+]

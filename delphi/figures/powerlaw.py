@@ -1,0 +1,426 @@
+"""The asymptotic power law: loss at the optimum against compute."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from delphi.figures import theme
+from delphi.figures.place import Panel, place_labels
+from delphi.shorthand import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from delphi.isoflop import IsoflopLadder
+    from delphi.powerlaw import PowerLaw
+
+__all__ = ["law_curve", "scaling_law_asymptote"]
+
+DRAWN_TO = 1e23
+# Texts are placed for a figure 700 px wide; a wider one only has more room.
+WIDTH, HEIGHT = 610, 360
+PAD = 0.04  # of the compute range, left free at both ends
+N_CURVE = 240
+HELD_OUT = "held-out runs, mean over seeds"
+DIVERGED = "Run Diverged"
+FINISHED = "finished"  # any other state: no final loss
+
+
+def scaling_law_asymptote(
+    ladder: IsoflopLadder,
+    laws: Mapping[str, PowerLaw],
+    held_out: pd.DataFrame | None = None,
+) -> go.Figure:
+    """Optima of every suite, their laws drawn past the data, and the held-out runs.
+
+    Parameters
+    ----------
+    ladder : IsoflopLadder
+        What :func:`delphi.fit_isoflops` returned.
+    laws : mapping of suite to PowerLaw
+        What ``ladder.laws()`` returned; a suite without a law keeps its points.
+    held_out : DataFrame, optional
+        What :func:`delphi.heldout.score_held_out` returned.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Filled markers were fitted, hollow ones were not.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> ladder = delphi.fit_isoflops(delphi.simulate.ladder(rng=0))
+    >>> fig = delphi.figures.scaling_law_asymptote(ladder, ladder.laws())
+    """
+    suites = list(ladder.suites)
+    colours, symbols = theme.suite_colours(suites), theme.suite_symbols(suites)
+    fig = go.Figure()
+    optima = ladder.optima
+    x_lo, x_hi = compute_range(optima, laws, held_out)
+    lows, highs = loss_extremes(optima, laws, held_out, x_lo, x_hi)
+    span = max(highs - lows, 1e-3)
+    floors = {s: laws[s].L_inf for s in suites if s in laws and laws[s].ok}
+    # A floor far below the data would leave most of the picture empty.
+    lowest = min(floors.values(), default=lows)
+    y_lo = (lowest if lowest > lows - 0.5 * span else lows) - 0.06 * span
+    y_hi = highs + 0.12 * span
+    for suite in suites:
+        add_optima(fig, ladder, suite, marker={"color": colours[suite], "symbol": symbols[suite]})
+        add_law(fig, laws.get(suite), suite, colours[suite], x_lo, x_hi)
+    names = [theme.safe(s) for s in suites]
+    if held_out is not None and len(held_out):
+        ceiling = y_hi - 0.05 * span
+        add_held_out(fig, held_out, colours, symbols, ceiling)
+        _name_diverged(fig, held_out, ceiling, padded(x_lo, x_hi), (y_lo, y_hi))
+        if (held_out["state"] == FINISHED).any():
+            names.append(HELD_OUT)
+            key = {
+                "size": 11,
+                "symbol": "circle-open",
+                "color": theme.MUTED,
+                "line": {"width": 2.5},
+            }
+            fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=key, name=HELD_OUT))
+    place = divider_place(optima, laws, held_out)
+    add_divider(fig, place, padded(x_lo, x_hi), WIDTH)
+    _add_floors(fig, floors, colours, (y_lo, y_hi))
+    fig.update_xaxes(**theme.compute_axis(*padded(x_lo, x_hi)))
+    fig.update_yaxes(title_text=theme.loss_title(ladder.runs, "Loss at the optimum"))
+    fig.update_yaxes(range=[y_lo, y_hi])
+    return theme.finish(fig, HEIGHT, names, top=18)
+
+
+def law_curve(law: PowerLaw) -> go.Figure:
+    """One law alone, over the compute it was fitted on and two decades beyond.
+
+    Parameters
+    ----------
+    law : PowerLaw
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> import delphi
+    >>> law = delphi.fit_power_law([1e18, 1e19, 1e20, 1e21], [4.0, 3.25, 2.75, 2.42])
+    >>> fig = delphi.figures.law_curve(law)
+    """
+    fig = go.Figure()
+    lo, last = law.compute_range if law.ok else (1e18, 1e21)
+    hi, name = last * 100, "law"
+    x_range = padded(lo, hi)
+    colour = theme.SUITE_COLOURS[0]
+    add_law(fig, law, name, colour, lo, hi)
+    if law.ok:
+        high, low = float(law.predict(lo)), float(law.predict(hi))
+        span = max(high - low, 1e-3)
+        floor = law.L_inf if law.L_inf > low - 0.5 * span else low
+        y_range = (floor - 0.06 * span, high + 0.12 * span)
+        _add_floors(fig, {name: law.L_inf}, {name: colour}, y_range)
+        fig.update_yaxes(range=y_range)
+    add_divider(fig, last if law.ok else None, x_range, WIDTH)
+    fig.update_xaxes(**theme.compute_axis(*x_range), title_text="Compute")
+    fig.update_yaxes(title_text="Loss")
+    return theme.finish(fig, HEIGHT, [], top=18)
+
+
+def compute_range(
+    optima: pd.DataFrame, laws: Mapping[str, PowerLaw], held_out: pd.DataFrame | None
+) -> tuple[float, float]:
+    """The compute shown, FLOPs: all the data, and on to 1e23 where there is a law to draw."""
+    seen = [optima["compute"].to_numpy(float)]
+    if held_out is not None:
+        seen.append(held_out["compute"].to_numpy(float))
+    compute = np.concatenate(seen)
+    compute = compute[np.isfinite(compute)]
+    if not len(compute):
+        return 1e18, DRAWN_TO
+    hi = float(compute.max())
+    if any(law.ok for law in laws.values()):
+        hi = max(hi, DRAWN_TO)
+    return float(compute.min()), hi
+
+
+def padded(lo: float, hi: float) -> tuple[float, float]:
+    """A compute range with a little room at both ends."""
+    room = max((hi / lo) ** PAD, 1.3)
+    return lo / room, hi * room
+
+
+def loss_extremes(
+    optima: pd.DataFrame,
+    laws: Mapping[str, PowerLaw],
+    held_out: pd.DataFrame | None,
+    x_lo: float,
+    x_hi: float,
+) -> tuple[float, float]:
+    """Lowest and highest loss to show; a diverged run may not squeeze everything else."""
+    losses = [optima["loss_star"].to_numpy(float)]
+    for law in laws.values():
+        if law.ok:
+            losses.append(np.asarray(law.predict(np.array([x_lo, x_hi])), float))
+    diverged = np.empty(0)
+    if held_out is not None and len(held_out):
+        crashed = held_out["state"] != FINISHED
+        losses.append(held_out.loc[~crashed, "loss"].to_numpy(float))
+        diverged = held_out.loc[crashed, "loss"].to_numpy(float)
+    values = np.concatenate(losses)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    lo, hi = float(values.min()), float(values.max())
+    ceiling = hi + 0.25 * (hi - lo)
+    seen = diverged[np.isfinite(diverged)]
+    return lo, max([hi, *np.minimum(seen, ceiling).tolist()])
+
+
+def add_optima(
+    fig: go.Figure, ladder: IsoflopLadder, suite: str, marker: dict[str, Any], **where: Any
+) -> None:
+    """The points a law is fitted to."""
+    optima = ladder.optima[ladder.optima["suite"] == suite].sort_values("compute")
+    name = theme.safe(suite)
+    fig.add_trace(
+        go.Scatter(
+            x=optima["compute"].tolist(),
+            y=optima["loss_star"].tolist(),
+            mode="markers",
+            marker={"size": 9} | marker,
+            name=name,
+            legendgroup=name,
+            customdata=optima[["tokens_star", "params_star"]].to_numpy(float).tolist(),
+            hovertemplate=(
+                f"{name}: IsoFLOP optimum<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<br>"
+                "tokens %{customdata[0]:.3s}, params %{customdata[1]:.3s}<extra></extra>"
+            ),
+        ),
+        **where,
+    )
+
+
+def add_law(
+    fig: go.Figure,
+    law: PowerLaw | None,
+    suite: str,
+    colour: str,
+    x_lo: float,
+    x_hi: float,
+    **where: Any,
+) -> None:
+    """The dashed law over the whole range shown; nothing where the fit failed."""
+    if law is None or not law.ok:
+        return
+    compute = np.geomspace(x_lo, x_hi, N_CURVE)
+    name = theme.safe(suite)
+    fig.add_trace(
+        go.Scatter(
+            x=compute.tolist(),
+            y=np.asarray(law.predict(compute), float).tolist(),
+            mode="lines",
+            line={"width": 2, "color": colour, "dash": "dash", "simplify": False},
+            name=f"{name}: law",
+            legendgroup=name,
+            showlegend=False,
+            hovertemplate=f"{name}: law<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<extra></extra>",
+        ),
+        **where,
+    )
+
+
+def add_held_out(
+    fig: go.Figure,
+    held_out: pd.DataFrame,
+    colours: Mapping[str, str],
+    symbols: Mapping[str, str],
+    ceiling: float,
+    **where: Any,
+) -> None:
+    """Seed means as hollow markers, diverged runs as crosses, none of them above `ceiling`."""
+    shown = held_out[np.isfinite(held_out["loss"])]
+    crashed = shown["state"] != FINISHED
+    for suite, rows in shown[~crashed].groupby("suite"):
+        if suite not in colours:
+            continue
+        name = theme.safe(suite)
+        fig.add_trace(
+            go.Scatter(
+                x=rows["compute"].tolist(),
+                y=rows["loss"].tolist(),
+                mode="markers",
+                marker={
+                    "size": 12,
+                    "color": colours[suite],
+                    "symbol": f"{symbols[suite]}-open",
+                    "line": {"width": 2.5, "color": colours[suite]},
+                },
+                name=f"{name}: held out",
+                legendgroup=name,
+                showlegend=False,
+                customdata=[
+                    [int(n), percent(e)]
+                    for n, e in zip(rows["n"], rows["percent_error"], strict=True)
+                ],
+                hovertemplate=(
+                    f"{name}: held out, mean of %{{customdata[0]}}<br>%{{x:.3e}} FLOPs<br>"
+                    "loss %{y:.4f}<br>%{customdata[1]}<extra></extra>"
+                ),
+            ),
+            **where,
+        )
+    for suite, rows in shown[crashed].groupby("suite"):
+        if suite not in colours:
+            continue
+        name = theme.safe(suite)
+        fig.add_trace(
+            go.Scatter(
+                x=rows["compute"].tolist(),
+                y=np.minimum(rows["loss"], ceiling).tolist(),
+                mode="markers",
+                marker={
+                    "size": 13,
+                    "symbol": "x-thin",
+                    "line": {"width": 3, "color": colours[suite]},
+                },
+                name=f"{name}: diverged",
+                legendgroup=name,
+                showlegend=False,
+                customdata=rows["loss"].tolist(),
+                hovertemplate=(
+                    f"{name}: diverged<br>%{{x:.3e}} FLOPs<br>last loss %{{customdata:.4f}}"
+                    "<extra></extra>"
+                ),
+            ),
+            **where,
+        )
+
+
+def divider_place(
+    optima: pd.DataFrame, laws: Mapping[str, PowerLaw], held_out: pd.DataFrame | None
+) -> float | None:
+    """Where fitting ends: just past the last fitted budget, before the first run held out beyond.
+
+    None without a law.
+    """
+    if optima.empty or not any(law.ok for law in laws.values()):
+        return None
+    last = float(optima["compute"].max())
+    beyond: list[float] = []
+    if held_out is not None:
+        compute = held_out["compute"].to_numpy(float)
+        # Within 15% is the same budget, no extrapolation.
+        beyond = compute[compute > 1.15 * last].tolist()
+    return math.sqrt(last * min([*beyond, 3.0 * last]))
+
+
+def add_divider(
+    fig: go.Figure,
+    place: float | None,
+    x_range: tuple[float, float],
+    width: float,
+    xref: str = "x",
+    yref: str = "y domain",
+) -> None:
+    """A dotted rule with "fit" on its left and "extrapolation" on its right.
+
+    `width` is that of the panel in pixels. Without a `place` the panel says that it has no law.
+    """
+    label: dict[str, Any] = {"y": 1, "yref": yref, "yanchor": "top", "showarrow": False}
+    label["font"] = {"size": 12, "color": theme.MUTED}
+    if place is None:
+        fig.add_annotation(x=0.5, xref=f"{xref} domain", text="no law could be fitted", **label)
+        return
+    fig.add_shape(
+        type="line",
+        x0=place,
+        x1=place,
+        xref=xref,
+        y0=0,
+        y1=1,
+        yref=yref,
+        line={"color": theme.RULE, "width": 1, "dash": "dot"},
+        layer="below",
+    )
+    # Unlike shapes, annotations on a log axis take log10 of the data.
+    label |= {"x": math.log10(place), "xref": xref}
+    fig.add_annotation(text="\u2190 fit", xanchor="right", xshift=-6, **label)
+    left = math.log(x_range[1] / place) / math.log(x_range[1] / x_range[0]) * width
+    narrow = left < 100
+    fig.add_annotation(
+        text="extrapolation" if narrow else "extrapolation \u2192",
+        textangle=90 if narrow else 0,
+        xanchor="left",
+        xshift=2 if narrow else 6,
+        **label,
+    )
+
+
+def _add_floors(
+    fig: go.Figure,
+    floors: Mapping[str, float],
+    colours: Mapping[str, str],
+    y_range: tuple[float, float],
+) -> None:
+    """Each asymptote as a thin line, with its value in the empty corner under the curves."""
+    span = y_range[1] - y_range[0]
+    # Values of lines closer than a line of text share one label, above the highest of them.
+    labels: list[tuple[float, list[str]]] = []
+    for suite, floor in sorted(floors.items(), key=lambda item: -item[1]):
+        text = f'<span style="color:{colours[suite]}">{floor:.3f}</span>'
+        shown = floor > y_range[0]
+        top = floor if shown else -math.inf
+        if labels and (labels[-1][0] - top < 0.06 * span or labels[-1][0] == top):
+            labels[-1][1].append(text)
+        else:
+            labels.append((top, [text]))
+        if shown:
+            fig.add_shape(
+                type="line",
+                x0=0,
+                x1=1,
+                xref="x domain",
+                y0=floor,
+                y1=floor,
+                line={"color": colours[suite], "width": 1.25, "dash": "dot"},
+                opacity=0.6,
+                layer="below",
+            )
+    for top, texts in labels:
+        below = math.isinf(top)
+        fig.add_annotation(
+            x=0.008,
+            xref="x domain",
+            y=0 if below else top,
+            yref="y domain" if below else "y",
+            xanchor="left",
+            yanchor="bottom",
+            text=f"L<sub>\u221e</sub> = {', '.join(texts)}" + (" \u2193" if below else ""),
+            showarrow=False,
+            font={"size": 12, "color": theme.MUTED},
+        )
+
+
+def _name_diverged(
+    fig: go.Figure,
+    held_out: pd.DataFrame,
+    ceiling: float,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+) -> None:
+    """Write "Run Diverged" beside every cross."""
+    rows = held_out[(held_out["state"] != FINISHED) & np.isfinite(held_out["loss"])]
+    x = np.log10(rows["compute"].to_numpy(float))
+    y = np.minimum(rows["loss"].to_numpy(float), ceiling)
+    panel = Panel((math.log10(x_range[0]), math.log10(x_range[1])), y_range, WIDTH, HEIGHT)
+    points = panel.pixels(x, y)
+    spots = place_labels(panel, points, [DIVERGED] * len(rows), points)
+    for spot, px, py in zip(spots, x.tolist(), y.tolist(), strict=True):
+        fig.add_annotation(x=px, y=py, text=DIVERGED, **spot.annotation())

@@ -1,0 +1,129 @@
+"""Laws against runs they have not seen, and forecasts beyond all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .arrays import column, frame_columns
+from .groups import group_rows
+from .powerlaw import PowerLaw
+from .runs import CRASHED_STATES
+
+__all__ = ["forecast", "is_crashed", "score_held_out"]
+
+# A run that is still going has no final loss either.
+UNFINISHED_STATES = CRASHED_STATES | {"running"}
+FORECAST_AT = (1e21, 1e22, 1e23, 1e24, 1e25)
+
+
+def is_crashed(state: pd.Series) -> pd.Series:
+    """Which runs ended without a final loss (crashed, failed, killed, still running ...)."""
+    return state.astype(str).str.lower().isin(UNFINISHED_STATES)
+
+
+def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataFrame:
+    """Compare held-out runs (``run_type == "optimal"``) with what each suite's law says of them.
+
+    Runs of one suite and budget that differ in their seed are averaged. Runs that ended early are
+    listed one by one and never averaged.
+
+    Parameters
+    ----------
+    runs : pandas.DataFrame
+        Standard columns, as from `delphi.read_runs`.
+    laws : mapping of suite to PowerLaw
+
+    Returns
+    -------
+    pandas.DataFrame
+        suite, budget, compute (geometric mean of the runs' FLOPs), n (runs averaged), params,
+        tokens (means), loss (mean), predicted, residual (loss - predicted), percent_error
+        (100 residual / predicted; positive is worse than the law), state. NaN predictions where a
+        suite has no law.
+
+    Examples
+    --------
+    >>> from delphi import simulate
+    >>> runs = simulate.ladder(rng=0)
+    >>> sorted(score_held_out(runs, {}).columns)[:3]
+    ['budget', 'compute', 'loss']
+    """
+    need = ["suite", "run_type", "state", "budget", "flops", "params", "tokens", "loss"]
+    held = frame_columns(runs, need)
+    held = held[held["run_type"] == "optimal"].reset_index(drop=True)
+    ended = is_crashed(held["state"])
+    # A number of its own keeps every crashed run apart; the finished ones share 0.
+    alone = np.where(ended, np.arange(1, len(held) + 1), 0)
+    order, offsets, keys = group_rows(
+        held["suite"], held["budget"], alone, names=["suite", "budget", "alone"]
+    )
+    held = held.iloc[order]
+    starts, sizes = offsets[:-1], np.diff(offsets)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(values, starts) / sizes if len(starts) else np.empty(0)
+
+    table = keys[["suite", "budget"]].copy()
+    table["compute"] = np.exp(mean(np.log(held["flops"].to_numpy(float))))
+    table["n"] = sizes
+    for name in ("params", "tokens", "loss"):
+        table[name] = mean(held[name].to_numpy(float))
+    table["predicted"] = [
+        laws[suite].predict(compute) if suite in laws else np.nan
+        for suite, compute in zip(table["suite"], table["compute"], strict=True)
+    ]
+    table["predicted"] = table["predicted"].astype(float)
+    table["residual"] = table["loss"] - table["predicted"]
+    table["percent_error"] = 100 * table["residual"] / table["predicted"]
+    states = held["state"].to_numpy(object)[starts]
+    table["state"] = [
+        str(state).lower() if flag else "finished"
+        for state, flag in zip(states, keys["alone"] > 0, strict=True)
+    ]
+    return table
+
+
+def forecast(laws: Mapping[str, PowerLaw], compute: Sequence[float] = FORECAST_AT) -> pd.DataFrame:
+    """Loss of each law at some computes, as points without an interval.
+
+    Parameters
+    ----------
+    laws : mapping of suite to PowerLaw
+    compute : sequence of float
+        FLOPs, > 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        suite, compute, loss, extrapolation_decades (log10 of compute over the largest fitted one;
+        negative inside the fitted range), status.
+
+    Raises
+    ------
+    DataError
+        A compute is not a positive number.
+
+    Examples
+    --------
+    >>> from delphi import fit_power_law
+    >>> law = fit_power_law([1e18, 1e19, 1e20, 1e21], [4.0, 3.25, 2.75, 2.42])
+    >>> forecast({"mine": law}, [1e22])["extrapolation_decades"].tolist()
+    [1.0]
+    """
+    at = column(list(compute), "compute")
+    rows = [
+        {
+            "suite": suite,
+            "compute": C,
+            "loss": law.predict(C),
+            "extrapolation_decades": float(np.log10(C / law.compute_max)),
+            "status": law.status,
+        }
+        for suite, law in laws.items()
+        for C in at.tolist()
+    ]
+    names = ["suite", "compute", "loss", "extrapolation_decades", "status"]
+    return pd.DataFrame(rows, columns=names)

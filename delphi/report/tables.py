@@ -1,0 +1,171 @@
+"""Tables as the report shows them: one source for the console, the page and JSON."""
+
+from __future__ import annotations
+
+import html
+import math
+import textwrap
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from delphi.shorthand import count, flops, percent, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+__all__ = ["Column", "Table", "from_frame"]
+
+Cell = str | int | float | bool | None
+NOTHING = "-"
+WIDEST = 72  # characters of a name in the console; the page shows all of it
+
+
+_NUMBERS = {
+    "flops": flops,
+    "count": count,
+    "integer": lambda v: f"{v:d}" if isinstance(v, int) else f"{v:.0f}",
+    "loss": lambda v: f"{v:.4f}",
+    "number": lambda v: f"{v:.4g}",
+    "tenths": lambda v: f"{v:.1f}",
+    "fixed": lambda v: f"{v:.2f}",
+    "percent": lambda v: percent(v, 2),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its key in JSON, its heading, and how its cells are written.
+
+    `kind` is one of "text", "bool", "flops", "count", "integer", "loss", "number" (4 digits),
+    "tenths", "fixed" (1 and 2 decimals), "percent" (in words: better or worse).
+    """
+
+    key: str
+    label: str
+    kind: str = "text"
+
+    def text(self, cell: Cell) -> str:
+        """The cell as shown; missing and NaN as a dash."""
+        if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+            return NOTHING
+        if self.kind == "bool":
+            return "yes" if cell else "no"
+        if self.kind == "text":
+            return printable(cell)
+        return _NUMBERS[self.kind](cell)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column is set flush right."""
+        return self.kind not in ("text", "bool")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a title and a note on what it holds.
+
+    Attributes
+    ----------
+    key : str
+        Its name in JSON and in the page.
+    title, note : str
+    columns : tuple of Column
+    rows : tuple of tuple
+        Raw cells: str, int, float, bool or None.
+    """
+
+    key: str
+    title: str
+    note: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+    def to_records(self) -> list[dict[str, Cell]]:
+        """Rows as dicts, ready for JSON: whatever is not finite becomes None."""
+        return [
+            {
+                column.key: None if isinstance(cell, float) and not math.isfinite(cell) else cell
+                for column, cell in zip(self.columns, row, strict=True)
+            }
+            for row in self.rows
+        ]
+
+    def to_text(self) -> str:
+        """The table for a console, in aligned columns."""
+        lines = [self.title, *textwrap.wrap(self.note, 96)]
+        if not self.rows:
+            return "\n".join([*lines, "  (none)"])
+        head = [column.label for column in self.columns]
+        body = [
+            [_cut(c.text(cell)) for c, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+        widths = [max(_width(line[i]) for line in [head, *body]) for i in range(len(head))]
+        rule = ["-" * width for width in widths]
+        for line in [head, rule, *body]:
+            cells = [
+                _pad(text, width, right=column.numeric)
+                for text, width, column in zip(line, widths, self.columns, strict=True)
+            ]
+            lines.append("  " + "  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def to_html(self) -> str:
+        """The table as an HTML element; every text escaped, the first column heads its row."""
+        head = "".join(
+            f'<th scope="col"{_css(c)}>{html.escape(c.label)}</th>' for c in self.columns
+        )
+        body = []
+        for row in self.rows:
+            cells = []
+            for i, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
+                text = html.escape(column.text(cell))
+                tag, scope = ("th", ' scope="row"') if i == 0 else ("td", "")
+                cells.append(f"<{tag}{scope}{_css(column)}>{text}</{tag}>")
+            body.append("<tr>" + "".join(cells) + "</tr>")
+        if not body:
+            body = [f'<tr><td colspan="{len(self.columns)}">none</td></tr>']
+        return (
+            f'<table id="table-{self.key}"><caption><strong>{html.escape(self.title)}</strong> '
+            f"{html.escape(self.note)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>"
+            + "\n".join(body)
+            + "</tbody></table>"
+        )
+
+
+def from_frame(
+    key: str, title: str, note: str, columns: Sequence[Column], frame: pd.DataFrame
+) -> Table:
+    """A table of the columns of `frame` that carry the keys of `columns`."""
+    cells = [frame[column.key].tolist() for column in columns]
+    rows = tuple(tuple(_plain(cell) for cell in row) for row in zip(*cells, strict=True))
+    return Table(key, title, note, tuple(columns), rows)
+
+
+def _plain(cell: Any) -> Cell:
+    value = cell.item() if hasattr(cell, "item") else cell
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _css(column: Column) -> str:
+    return ' class="n"' if column.numeric else ""
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: wide characters take two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def _pad(text: str, width: int, *, right: bool) -> str:
+    gap = " " * (width - _width(text))
+    return gap + text if right else text + gap
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."

@@ -1,0 +1,63 @@
+"""Numbers and names as short text, the same in figures, tables and on the console."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["count", "flops", "percent", "printable"]
+
+
+def flops(value: float) -> str:
+    """Compute with up to three digits.
+
+    Examples
+    --------
+    >>> flops(1.8e18), flops(1e21), flops(5.4789e20)
+    ('1.8e18', '1e21', '5.48e20')
+    """
+    if not math.isfinite(value):
+        return "n/a"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def count(value: float) -> str:
+    """Tokens or parameters with up to three digits.
+
+    Examples
+    --------
+    >>> count(21.44e9), count(999.96e6), count(3e13)
+    ('21.4B', '1B', '30T')
+    """
+    if not math.isfinite(value):
+        return "n/a"
+    # Round first, so that 999.96M becomes 1B and not 1e+03M.
+    value = float(f"{value:.3g}")
+    for unit, size in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.10g}{unit}"
+    return f"{value:.10g}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A loss against its forecast, in words: higher is worse.
+
+    Examples
+    --------
+    >>> percent(1.23), percent(-0.4)
+    ('1.2% worse', '0.4% better')
+    """
+    if not math.isfinite(value):
+        return ""
+    return f"{abs(value):.{digits}f}% {'worse' if value >= 0 else 'better'}"
+
+
+def printable(value: object) -> str:
+    """A name from the data on one line, without characters that steer a terminal.
+
+    Examples
+    --------
+    >>> printable("a\\tb\\x1b[31m")
+    'a b [31m'
+    """
+    return "".join(c if c.isprintable() else " " for c in str(value))

@@ -1,0 +1,35 @@
+"""Where the real data are: ``DELPHI_DATA``, else ``../shared/data`` beside the project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+_DATA = Path(os.environ.get("DELPHI_DATA", _ROOT.parent / "shared" / "data"))
+
+
+def _there(path: Path) -> Path:
+    if not path.is_dir():
+        pytest.skip(f"needs {path}; set DELPHI_DATA to the folder with the real data")
+    return path
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Published runs, one folder a source."""
+    return _there(_DATA)
+
+
+@pytest.fixture(scope="session")
+def caches_dir() -> Path:
+    """Caches in the notebook's layout, made up from a known truth."""
+    return _there(_DATA.parent / "caches")
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """Inputs and outputs of the notebook's code."""
+    return _there(_DATA.parent / "golden")
