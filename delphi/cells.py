@@ -95,7 +95,9 @@ def _word(cell: Any) -> str:
     return str(cell).strip()
 
 
-def bad_cells(standard: str, column: str | None, raw: Any, why: NDArray[np.int8], most: int = 5) -> str:
+def bad_cells(
+    standard: str, column: str | None, raw: Any, why: NDArray[np.int8], most: int = 5
+) -> str:
     """One line on a column's unusable cells: the first few, by row. A derived one has no column."""
     rows = np.flatnonzero(why > MISSING)
     cells = raw.iloc if isinstance(raw, pd.Series) else raw

@@ -202,7 +202,7 @@ def fit_parabola(sub: pd.DataFrame) -> Fit:
     >>> round(fit_parabola(frame).logT_star, 6)
     9.833333
     """
-    T, y, P = (column(sub[name], name) for name in ("tokens", "loss", "params"))
+    T, y, P = (sub[name].to_numpy(float) for name in ("tokens", "loss", "params"))
     return _fits(T, y, P, np.array([0, len(T)]), n_threads=1)[0]
 
 
@@ -217,7 +217,10 @@ def _fits(
     fits = [Fit(*values) for values in records[_FIT_FIELDS].tolist()]
     for g in np.flatnonzero(records["status"] < 0):
         rows = slice(offsets[g], offsets[g + 1])
-        fits[g] = _fit_by_polyfit(T[rows], y[rows], P[rows])
+        T_g, y_g, P_g = T[rows], y[rows], P[rows]
+        for name, values in (("tokens", T_g), ("loss", y_g), ("params", P_g)):
+            column(values, name)  # says which value is no positive number
+        fits[g] = _fit_by_polyfit(T_g, y_g, P_g)
     return fits
 
 
@@ -264,7 +267,7 @@ def compute_optima(
     order, offsets, keys = group_rows(
         sweep["quantizer"], sweep["gflops_q"], names=["quantizer", "gflops_bucket"]
     )
-    T, y, P = (column(sweep[name], name, least=0)[order] for name in ("tokens", "loss", "params"))
+    T, y, P = (sweep[name].to_numpy(float)[order] for name in ("tokens", "loss", "params"))
     enough = np.diff(offsets) >= 3
     rows = np.repeat(enough, np.diff(offsets))
     kept = np.concatenate(([0], np.cumsum(np.diff(offsets)[enough])))
@@ -324,10 +327,7 @@ def fit_power_at_linf(C: ArrayLike, y: ArrayLike, Linf: float) -> dict[str, Any]
 def _stacked(
     per_q: Mapping[str, tuple[ArrayLike, ArrayLike]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    pairs = [
-        (column(C, f"C of {q!r}", least=0, strict=False), column(y, f"y of {q!r}", least=0,
-         strict=False)) for q, (C, y) in per_q.items()
-    ]  # fmt: skip
+    pairs = [(np.asarray(C, float), np.asarray(y, float)) for C, y in per_q.values()]
     sizes = [len(C) for C, _ in pairs]
     if not pairs:
         return np.empty(0), np.empty(0), np.zeros(1, np.int64)

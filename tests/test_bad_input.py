@@ -32,9 +32,10 @@ def table(tmp_path):
 
 def message(source, **options):
     """The text of the DataError that reading ends in, without any warning."""
-    with pytest.raises(DataError) as caught, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_runs(source, **options)
+        with pytest.raises(DataError) as caught:
+            read_runs(source, **options)
     return str(caught.value)
 
 
@@ -52,7 +53,8 @@ def test_a_directory(tmp_path):
 
 def test_unknown_suffix(table):
     text = message(table("x", "runs.xlsx"))
-    assert "runs.xlsx: unknown suffix '.xlsx'" in text and ".json, .jsonl, .csv" in text
+    assert "runs.xlsx: unknown suffix '.xlsx'" in text
+    assert ".json, .jsonl, .csv" in text
 
 
 @pytest.mark.parametrize("name", ["r.csv", "r.tsv", "r.json", "r.jsonl", "r.parquet"])
@@ -197,9 +199,11 @@ def test_every_bad_column_and_the_first_five_rows(table):
         "row 4 is 'abc2' (not a number), row 5 is 'abc3' (not a number), "
         "row 6 is 'abc4' (not a number); 7 bad rows in all"
     ) in text
-    assert "  tokens: row 2 is -1" in text and "(not positive)" in text
+    assert "  tokens: row 2 is -1" in text
+    assert "(not positive)" in text
     assert "  loss: row 2 is inf (infinite)" in text
-    assert "row 7" not in text and "flops" not in text
+    assert "row 7" not in text
+    assert "flops" not in text
 
 
 def test_bad_cells_in_all_sources_are_listed(table):

@@ -101,7 +101,8 @@ def test_load_runs_on_a_small_cache(tmp_path):
     ]
     assert df["quantizer"].tolist() == [compat.ADAMH_LABEL, "Unknown"]
     assert df["run_type"].tolist() == ["isoflop", "optimal"]
-    assert df["gflops_q"].tolist() == [3e9, 1e9] and df["gflops_q"].dtype == np.float64
+    assert df["gflops_q"].tolist() == [3e9, 1e9]
+    assert df["gflops_q"].dtype == np.float64
 
 
 def test_load_runs_without_a_cache_exits(tmp_path):

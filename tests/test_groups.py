@@ -39,7 +39,9 @@ def test_matches_the_slow_twin(rows):
     assert list(as_dict(order, offsets, keys)) == list(expected)
     assert as_dict(order, offsets, keys) == expected
     assert order.dtype == offsets.dtype == np.int64
-    assert order.flags.c_contiguous and offsets[0] == 0 and offsets[-1] == len(rows)
+    assert order.flags.c_contiguous
+    assert offsets[0] == 0
+    assert offsets[-1] == len(rows)
 
 
 def test_many_groups_use_the_wide_sort():
@@ -47,7 +49,8 @@ def test_many_groups_use_the_wide_sort():
     order, offsets, keys = group_rows(labels)
     assert np.array_equal(labels[order], np.sort(labels))
     assert np.array_equal(order, np.argsort(labels, kind="stable"))
-    assert np.array_equal(np.diff(offsets), np.full(100_000, 2)) and len(keys) == 100_000
+    assert np.array_equal(np.diff(offsets), np.full(100_000, 2))
+    assert len(keys) == 100_000
 
 
 def test_names_come_from_series_arrays_or_the_caller():
@@ -68,12 +71,14 @@ def test_categories_are_sorted_by_value_and_unused_ones_make_no_group():
     label = pd.Series(["b", "a", "b"], dtype=pd.CategoricalDtype(["b", "a", "unused"]), name="s")
     order, offsets, keys = group_rows(label)
     assert keys["s"].tolist() == ["a", "b"]
-    assert order.tolist() == [1, 0, 2] and offsets.tolist() == [0, 1, 3]
+    assert order.tolist() == [1, 0, 2]
+    assert offsets.tolist() == [0, 1, 3]
 
 
 def test_no_rows_make_no_groups():
     order, offsets, keys = group_rows(np.empty(0), np.empty(0, dtype=str))
-    assert order.shape == (0,) and offsets.tolist() == [0]
+    assert order.shape == (0,)
+    assert offsets.tolist() == [0]
     assert keys.shape == (0, 2)
 
 

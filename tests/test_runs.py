@@ -51,7 +51,8 @@ def test_standard_columns_types_and_attrs():
     for column in ("name", "suite", "run_type", "seed", "state", "source"):
         assert runs[column].dtype == pd.Series(["x"], dtype="str").dtype
     assert runs["state"].tolist() == ["finished", "crashed", ""]
-    assert runs["source"].tolist() == ["frame"] * 3 and runs["row"].tolist() == [1, 2, 3]
+    assert runs["source"].tolist() == ["frame"] * 3
+    assert runs["row"].tolist() == [1, 2, 3]
     assert runs["suite"].tolist() == ["Unknown"] * 3
     assert runs.attrs["delphi"] == {
         "sources": ["frame"],
@@ -142,7 +143,8 @@ def test_csv_with_bom_quotes_blank_lines_and_blank_columns(tmp_path):
     text = '\ufeff\n"name",params,,tokens,flops,loss,\n"a, ""x""\n1",1e8,,1e9,6e17,3.5,\n\n'
     (tmp_path / "r.csv").write_text(text + "b,1e8,,1e9,6e17,3.6,\n", encoding="utf-8")
     runs = read_runs(tmp_path / "r.csv")
-    assert runs["name"].tolist() == ['a, "x"\n1', "b"] and runs["row"].tolist() == [1, 2]
+    assert runs["name"].tolist() == ['a, "x"\n1', "b"]
+    assert runs["row"].tolist() == [1, 2]
 
 
 def test_text_columns_keep_their_spelling(tmp_path):
@@ -179,7 +181,8 @@ def test_names_are_found_ignoring_case_but_single_letters_are_not():
 
 def test_exact_case_comes_first():
     runs = read_runs(frame(LOSS=[9.0, 9.0, 9.0]))
-    assert runs["loss"].tolist() == [3.9, 3.8, 3.85] and runs.attrs["delphi"]["notes"] == []
+    assert runs["loss"].tolist() == [3.9, 3.8, 3.85]
+    assert runs.attrs["delphi"]["notes"] == []
 
 
 def test_a_choice_between_losses_is_noted():
@@ -229,7 +232,8 @@ def test_the_notebooks_frame_reads_with_its_own_suites_and_buckets():
         {"name": "x", "loss": [3.0, 3.1], "tokens": 1e9, "params": 1e8, "total_gflops": 1.04e9}
     ).assign(quantizer="q", run_type="optimal", gflops_q=1.0e9)
     runs = read_runs(df)
-    assert runs["suite"].tolist() == ["q", "q"] and runs["run_type"].tolist() == ["optimal"] * 2
+    assert runs["suite"].tolist() == ["q", "q"]
+    assert runs["run_type"].tolist() == ["optimal"] * 2
     assert runs["budget"].tolist() == [1e18, 1e18]
 
 
@@ -275,7 +279,8 @@ def test_nameless_runs_are_named_by_row_and_not_by_file(tmp_path):
     path = write(tmp_path / "nemo-optimal.csv", frame().drop(columns="name"))
     runs = read_runs(path)
     assert runs["name"].tolist() == ["row 1", "row 2", "row 3"]
-    assert set(runs["suite"]) == {"nemo-optimal"} and set(runs["run_type"]) == {"isoflop"}
+    assert set(runs["suite"]) == {"nemo-optimal"}
+    assert set(runs["run_type"]) == {"isoflop"}
 
 
 def test_files_of_one_name_are_told_apart(tmp_path):
@@ -321,7 +326,8 @@ def test_round_sig_on_a_million_values():
 
 
 def test_round_sig_keeps_scalars_and_shapes():
-    assert type(round_sig(1.26e18)) is float and round_sig(1.26e18) == 1.3e18
+    assert type(round_sig(1.26e18)) is float
+    assert round_sig(1.26e18) == 1.3e18
     assert round_sig(np.full((2, 3), 1.26), 2).tolist() == [[1.3] * 3] * 2
     with pytest.raises(DataError, match="at least 1 digit"):
         round_sig(1.0, 0)
@@ -368,7 +374,8 @@ def test_missing_values_are_left_out_and_counted():
     assert [str(w.message) for w in record] == [
         "left out 3 of 4 runs: loss missing (2), tokens missing (1)"
     ]
-    assert runs["row"].tolist() == [4] and runs.index.tolist() == [0]
+    assert runs["row"].tolist() == [4]
+    assert runs.index.tolist() == [0]
     assert runs.attrs["delphi"]["read"] == 4
     assert runs.attrs["delphi"]["left_out"] == [
         {"source": "frame", "row": 2, "name": "b", "reason": "loss missing"},
@@ -439,8 +446,10 @@ def test_match_grid():
     runs = read_runs(df)
     before = copy.deepcopy(runs.attrs)
     kept = match_grid(runs, "old", "new")
-    assert kept["row"].tolist() == [1, 2, 3, 6, 7] and kept.index.tolist() == list(range(5))
-    assert runs.attrs == before and len(runs) == 7
+    assert kept["row"].tolist() == [1, 2, 3, 6, 7]
+    assert kept.index.tolist() == list(range(5))
+    assert runs.attrs == before
+    assert len(runs) == 7
     reason = "not on the (params, budget) grid of new"
     assert left_out_table(kept).values.tolist() == [[reason, 2]]
     assert [entry["row"] for entry in kept.attrs["delphi"]["left_out"]] == [4, 5]
@@ -465,7 +474,8 @@ def test_a_million_rows():
         }
     )
     runs = read_runs(df)
-    assert len(runs) == n and set(runs["budget"]) == {3e18, 8.9e18, 9e18, 9.1e18}
+    assert len(runs) == n
+    assert set(runs["budget"]) == {3e18, 8.9e18, 9e18, 9.1e18}
     assert set(runs["suite"]) == {C_ADAMC_LABEL}
 
 

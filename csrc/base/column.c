@@ -28,3 +28,14 @@ dph_column_summary(const double *x, int64_t n)
     }
     return out;
 }
+
+int
+dph_column_finite(const double *x, int64_t n)
+{
+    int good = 1;
+
+    for (int64_t i = 0; i < n; i++) {
+        good &= x[i] - x[i] == 0; /* NaN for NaN and inf */
+    }
+    return good;
+}

@@ -16,4 +16,7 @@ typedef struct {
 /* Summarise x, double[n]; n = 0 gives NaN bounds and no distinct values. */
 dph_column dph_column_summary(const double *x, int64_t n);
 
+/* 1 if every value of x, double[n], is finite. */
+int dph_column_finite(const double *x, int64_t n);
+
 #endif

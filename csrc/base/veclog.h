@@ -1,4 +1,4 @@
-/* Natural logarithm of many numbers at once, written so that compilers vectorise it. */
+/* Logarithms of many numbers at once, written so that compilers vectorise it. */
 #ifndef DPH_VECLOG_H
 #define DPH_VECLOG_H
 
@@ -19,5 +19,11 @@
  * x, y  double[n]
  */
 void dph_log_many(const double *x, double *y, int64_t n);
+
+/* y[i] = log10(x[i]) to 1 ulp for x >= 2 or x <= 1/2, 2 ulp between; same demands on x.
+ *
+ * x, y  double[n]
+ */
+void dph_log10_many(const double *x, double *y, int64_t n);
 
 #endif

@@ -1,32 +1,35 @@
 #include "parabola.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "../base/column.h"
-#include "../base/line.h"
 #include "../base/lstsq.h"
+#include "../base/veclog.h"
 
 #define COLS 3
 #define JOINT_SCAN 24
 #define JOINT_MIN_DISTINCT 5
+#define BLOCK 1024 /* points whose logs are taken in one go */
 
-/* One budget: x scaled to t in [-1, 1], so that no column of the design dwarfs another. */
+/* One budget. */
 typedef struct {
     const double *loss;
-    double *x;      /* [n] log10 tokens */
-    double *log_p;  /* [n] log10 params */
-    double *t;      /* [n] (x - centre) / half */
-    double *design; /* [3][n] */
-    double *rhs;    /* [n] */
+    const double *x;     /* [n] log10 tokens */
+    const double *log_p; /* [n] log10 params, or NULL */
+    double *p1;          /* [n] x about its mean, or scaled to [-1, 1] in the joint fit */
+    double *p2;          /* [n] the quadratic orthogonal to 1 and p1 */
+    double *design;      /* [3][n], joint fit */
+    double *rhs;         /* [n], joint fit */
     int64_t n;
-    double centre;
-    double half;
 } bucket;
 
 size_t
 dph_parabola_scratch(int64_t n_largest)
 {
-    return (size_t)n_largest * (3 + COLS + 1);
+    size_t block = n_largest > BLOCK ? (size_t)n_largest : BLOCK;
+
+    return 2 * block + (size_t)n_largest * (2 + COLS + 1);
 }
 
 static void
@@ -56,43 +59,15 @@ no_parabola(dph_parabola *out, int64_t n, int32_t status)
                           .status = status};
 }
 
-static int
-logs_of_positive(const double *raw, double *logs, int64_t n)
-{
-    int good = 1;
-
-    for (int64_t i = 0; i < n; i++) {
-        good &= raw[i] > 0 && isfinite(raw[i]);
-        logs[i] = log10(raw[i]);
-    }
-    return good;
-}
-
-/* Curvature of one side about the anchor, sum dx^2 dy / sum dx^4; NaN if no point lies there. */
-static double
-anchored_curvature(const bucket *k, double x_star, double loss_star, int side)
-{
-    double num = 0;
-    double den = 0;
-
-    for (int64_t i = 0; i < k->n; i++) {
-        double dx = k->x[i] - x_star;
-        if ((side < 0 && dx < 0) || (side > 0 && dx > 0)) {
-            num += dx * dx * (k->loss[i] - loss_star);
-            den += dx * dx * dx * dx;
-        }
-    }
-    return num / den;
-}
-
 /* Least squares for one vertex v: loss = p0 + p1 min(t - v, 0)^2 + p2 max(t - v, 0)^2. */
 static int
 joint_solve(const bucket *k, double v, double *p, double *rss)
 {
+    const double *t = k->p1;
     int64_t n = k->n;
 
     for (int64_t i = 0; i < n; i++) {
-        double d = k->t[i] - v;
+        double d = t[i] - v;
         k->design[i] = 1;
         k->design[n + i] = d < 0 ? d * d : 0;
         k->design[2 * n + i] = d > 0 ? d * d : 0;
@@ -114,7 +89,7 @@ joint_objective(double v, void *ctx, double *slope)
         return NAN;
     }
     for (int64_t i = 0; i < k->n; i++) {
-        double d = k->t[i] - v;
+        double d = k->p1[i] - v;
         double curvature = d < 0 ? p[1] : p[2];
         sum += (k->loss[i] - p[0] - curvature * d * d) * curvature * d;
     }
@@ -122,33 +97,26 @@ joint_objective(double v, void *ctx, double *slope)
     return rss;
 }
 
-/* Second smallest and second largest t: between them the vertex has a distinct point to spare on
- * each side. */
-static void
-inner_range(const bucket *k, double x_min, double x_max, double *lo, double *hi)
-{
-    *lo = 1;
-    *hi = -1;
-    for (int64_t i = 0; i < k->n; i++) {
-        if (k->x[i] > x_min && k->t[i] < *lo) {
-            *lo = k->t[i];
-        }
-        if (k->x[i] < x_max && k->t[i] > *hi) {
-            *hi = k->t[i];
-        }
-    }
-}
-
+/* One vertex, two curvatures. The vertex is searched between the second smallest and the second
+ * largest x, so that each side keeps a distinct point to spare. */
 static void
 fit_joint(bucket *k, int distinct, dph_minimiser *minimiser, dph_parabola *out)
 {
+    double centre = out->x_min + (out->x_max - out->x_min) / 2;
+    double half = (out->x_max - out->x_min) / 2;
     double grid[JOINT_SCAN];
     double p[COLS] = {0};
-    double lo = 0;
-    double hi = 0;
+    double lo = 1;
+    double hi = -1;
     dph_minimum best = {0};
 
-    inner_range(k, out->x_min, out->x_max, &lo, &hi);
+    for (int64_t i = 0; i < k->n; i++) {
+        double t = (k->x[i] - centre) / half;
+
+        k->p1[i] = t;
+        lo = k->x[i] > out->x_min && t < lo ? t : lo;
+        hi = k->x[i] < out->x_max && t > hi ? t : hi;
+    }
     if (distinct < JOINT_MIN_DISTINCT || !(lo < hi)) {
         out->status |= DPH_W_JOINT_FAILED;
         return;
@@ -161,10 +129,10 @@ fit_joint(bucket *k, int distinct, dph_minimiser *minimiser, dph_parabola *out)
         out->status |= DPH_W_JOINT_FAILED;
         return;
     }
-    out->joint_x_star = k->centre + k->half * best.x;
+    out->joint_x_star = centre + half * best.x;
     out->joint_loss_star = p[0];
-    out->joint_a_under = p[1] / (k->half * k->half);
-    out->joint_a_over = p[2] / (k->half * k->half);
+    out->joint_a_under = p[1] / (half * half);
+    out->joint_a_over = p[2] / (half * half);
     if (best.edge != 0) {
         out->status |= DPH_W_JOINT_AT_BOUND;
     }
@@ -173,99 +141,158 @@ fit_joint(bucket *k, int distinct, dph_minimiser *minimiser, dph_parabola *out)
     }
 }
 
+/* Least squares in the orthogonal polynomials 1, p1, p2 of these x (Forsythe 1957): as accurate as
+ * QR, each coefficient a ratio of two sums, and their errors independent. */
 static void
-fit_symmetric(bucket *k, int distinct, dph_parabola *out)
+fit_symmetric(bucket *k, double loss_mean, int distinct, dph_parabola *out)
 {
     int64_t n = k->n;
-    double p[COLS] = {0};
-    double r[COLS * COLS] = {0};
+    double count = (double)n;
+    double first = out->x_min + (out->x_max - out->x_min) / 2;
+    double mean = 0;
+    double s11 = 0;
+    double s111 = 0;
+    double s1y = 0;
+    double s1p = 0;
+    double log_p_mean = 0;
+    double s22 = 0;
+    double s2y = 0;
+    double s1111 = 0;
+    double shift = 0;
     double rss = 0;
-    double t_star = 0;
-    double side = 0;
-    int code = DPH_OK;
+    double skew = 0;
+    double offset = 0;
+    double linear = 0;
+    double curvature = 0;
+    double slope = 0;
+    double base = 0;
+    double d_star = 0;
 
     for (int64_t i = 0; i < n; i++) {
-        double t = (k->x[i] - k->centre) / k->half;
-        k->t[i] = t;
-        k->design[i] = 1;
-        k->design[n + i] = t;
-        k->design[2 * n + i] = t * t;
-        k->rhs[i] = k->loss[i];
+        shift += k->x[i] - first; /* exact differences, hence an accurate mean */
     }
-    code = dph_lstsq(k->design, k->rhs, n, COLS, p, r, &rss);
-    if (code != DPH_OK) {
-        no_parabola(out, n, code);
+    shift /= count;
+    mean = first + shift;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (k->x[i] - first) - shift;
+
+        k->p1[i] = d;
+        s11 += d * d;
+        s111 += d * d * d;
+        s1111 += d * d * d * d;
+        s1y += d * (k->loss[i] - loss_mean);
+    }
+    skew = s111 / s11;
+    offset = s11 / count;
+    for (int64_t i = 0; i < n; i++) {
+        double d = k->p1[i];
+        double q = d * d - skew * d - offset;
+
+        k->p2[i] = q;
+        s22 += q * q;
+        s2y += q * (k->loss[i] - loss_mean);
+    }
+    if (!(s22 > 1e-26 * s1111)) {
+        no_parabola(out, n, DPH_E_RANK);
         return;
     }
-    out->a = p[2] / (k->half * k->half);
-    out->b = p[1] / k->half - 2 * out->a * k->centre;
-    out->c = p[0] - p[1] / k->half * k->centre + out->a * k->centre * k->centre;
+    linear = s1y / s11;
+    curvature = s2y / s22;
+    for (int64_t i = 0; i < n; i++) {
+        double residual = (k->loss[i] - loss_mean) - linear * k->p1[i] - curvature * k->p2[i];
+        rss += residual * residual;
+    }
+    /* Back to powers of d = x - mean, then of x. */
+    slope = linear - curvature * skew;
+    base = loss_mean - curvature * offset;
+    out->a = curvature;
+    out->b = slope - 2 * curvature * mean;
+    out->c = base - slope * mean + curvature * mean * mean;
     out->rss = rss;
-    t_star = -p[1] / (2 * p[2]);
-    out->x_vertex = k->centre + k->half * t_star;
-    if (!(p[2] > 0)) {
+    d_star = -slope / (2 * curvature);
+    out->x_vertex = first + (shift + d_star);
+    out->x_star = out->x_vertex;
+    if (!(curvature > 0)) {
         out->status |= DPH_W_CONCAVE;
     }
-    out->x_star = out->x_vertex;
-    if (!(t_star >= -1 && t_star <= 1)) {
+    if (!(out->x_vertex >= out->x_min && out->x_vertex <= out->x_max)) {
         out->status |= DPH_W_CLIPPED;
-        t_star = t_star > 1 ? 1 : -1;
-        out->x_star = t_star > 0 ? out->x_max : out->x_min;
+        out->x_star = out->x_vertex > out->x_max ? out->x_max : out->x_min;
+        d_star = (out->x_star - first) - shift;
     }
     if (distinct == COLS) {
         out->status |= DPH_W_SATURATED;
     }
     out->tokens_star = pow(10, out->x_star);
-    out->loss_star = p[0] + t_star * (p[1] + t_star * p[2]);
+    out->loss_star = base + d_star * (slope + d_star * curvature);
     if (n > COLS) {
-        const double at_star[COLS] = {1, t_star, t_star * t_star};
-        const double vertex[COLS] = {0, -1 / (2 * p[2]), p[1] / (2 * p[2] * p[2])};
-        double variance = rss / (double)(n - COLS);
-        out->se_loss_star = sqrt(variance * dph_lstsq_variance(r, at_star, COLS));
-        out->se_x_star = k->half * sqrt(variance * dph_lstsq_variance(r, vertex, COLS));
+        double variance = rss / (count - COLS);
+        double q_star = d_star * d_star - skew * d_star - offset;
+        double half = 1 / (2 * curvature);
+        double ratio = linear / curvature;
+
+        out->se_loss_star =
+            sqrt(variance * (1 / count + d_star * d_star / s11 + q_star * q_star / s22));
+        out->se_x_star = fabs(half) * sqrt(variance * (1 / s11 + ratio * ratio / s22));
     }
-    side = anchored_curvature(k, out->x_star, out->loss_star, -1);
-    out->a_under = side > 0 ? side : out->a;
-    out->status |= side > 0 ? 0 : DPH_W_A_UNDER_FALLBACK;
-    side = anchored_curvature(k, out->x_star, out->loss_star, 1);
-    out->a_over = side > 0 ? side : out->a;
-    out->status |= side > 0 ? 0 : DPH_W_A_OVER_FALLBACK;
+    if (k->log_p != NULL) {
+        for (int64_t i = 0; i < n; i++) {
+            log_p_mean += k->log_p[i];
+        }
+        log_p_mean /= count;
+        for (int64_t i = 0; i < n; i++) {
+            s1p += k->p1[i] * (k->log_p[i] - log_p_mean);
+        }
+        out->params_star = pow(10, log_p_mean + s1p / s11 * d_star);
+    }
 }
 
-/* Is the lowest loss an inner point? A minimum seen from one side only is a guess. */
-static int
-bracketed(const bucket *k, const dph_parabola *out)
+/* Curvature of each side about the optimum, sum dx^2 dy / sum dx^4; a where that is not positive.
+ */
+static void
+fit_sides(const bucket *k, dph_parabola *out)
 {
-    int64_t lowest = 0;
+    double num[2] = {0, 0};
+    double den[2] = {0, 0};
+    double under = 0;
+    double over = 0;
 
-    for (int64_t i = 1; i < k->n; i++) {
-        if (k->loss[i] < k->loss[lowest]) {
-            lowest = i;
-        }
+    for (int64_t i = 0; i < k->n; i++) {
+        double dx = k->x[i] - out->x_star;
+        double dx2 = dx * dx;
+        int side = dx > 0;
+
+        num[side] += dx2 * (k->loss[i] - out->loss_star);
+        den[side] += dx2 * dx2;
     }
-    return k->x[lowest] > out->x_min && k->x[lowest] < out->x_max;
+    under = num[0] / den[0]; /* NaN where no point lies on that side */
+    over = num[1] / den[1];
+    out->a_under = under > 0 ? under : out->a;
+    out->a_over = over > 0 ? over : out->a;
+    out->status |= under > 0 ? 0 : DPH_W_A_UNDER_FALLBACK;
+    out->status |= over > 0 ? 0 : DPH_W_A_OVER_FALLBACK;
+}
+
+static int
+all_positive(const double *raw, int64_t n)
+{
+    int good = 1;
+
+    for (int64_t i = 0; i < n; i++) {
+        good &= raw[i] >= DBL_MIN && raw[i] <= DBL_MAX;
+    }
+    return good;
 }
 
 static void
-fit_bucket(bucket *k, const double *tokens, const double *params, int joint,
-           dph_minimiser *minimiser, dph_parabola *out)
+fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
 {
     int64_t n = k->n;
-    int good = 1;
-    dph_column x;
-    dph_column y;
+    int64_t lowest = 0;
+    double sum = 0;
+    int constant = 1;
+    dph_column x = dph_column_summary(k->x, n);
 
-    no_parabola(out, n, DPH_OK);
-    good = logs_of_positive(tokens, k->x, n);
-    if (params != NULL) {
-        good &= logs_of_positive(params, k->log_p, n);
-    }
-    x = dph_column_summary(k->x, n);
-    y = dph_column_summary(k->loss, n);
-    if (!good || !x.finite || !y.finite) {
-        out->status = DPH_E_BAD_VALUE;
-        return;
-    }
     if (n >= COLS && x.distinct == 1) {
         out->status = DPH_E_EQUAL_X;
         return;
@@ -274,29 +301,41 @@ fit_bucket(bucket *k, const double *tokens, const double *params, int joint,
         out->status = DPH_E_TOO_FEW_POINTS;
         return;
     }
-    if (y.distinct == 1) {
+    for (int64_t i = 0; i < n; i++) {
+        sum += k->loss[i];
+        constant &= k->loss[i] == k->loss[0];
+        lowest = k->loss[i] < k->loss[lowest] ? i : lowest;
+    }
+    if (constant) {
         out->status = DPH_E_CONSTANT_LOSS;
         return;
     }
     out->x_min = x.min;
     out->x_max = x.max;
-    k->centre = x.min + (x.max - x.min) / 2;
-    k->half = (x.max - x.min) / 2;
-    fit_symmetric(k, x.distinct, out);
+    fit_symmetric(k, sum / (double)n, x.distinct, out);
     if (out->status < 0) {
         return;
     }
-    if (!bracketed(k, out)) {
+    fit_sides(k, out);
+    /* A minimum seen from one side only is a guess. */
+    if (!(k->x[lowest] > x.min && k->x[lowest] < x.max)) {
         out->status |= DPH_W_UNBRACKETED;
-    }
-    if (params != NULL) {
-        dph_line line;
-        dph_line_fit(k->x, k->log_p, n, &line);
-        out->params_star = pow(10, line.y_mean + line.slope * (out->x_star - line.x_mean));
     }
     if (joint) {
         fit_joint(k, x.distinct, minimiser, out);
     }
+}
+
+/* The groups from `begin` on that fill a block: at least one, more while their points fit. */
+static int64_t
+block_end(const int64_t *offsets, int64_t begin, int64_t end)
+{
+    int64_t g = begin + 1;
+
+    while (g < end && offsets[g + 1] - offsets[begin] <= BLOCK) {
+        g++;
+    }
+    return g;
 }
 
 void
@@ -304,18 +343,39 @@ dph_parabola_fit(const dph_parabola_batch *batch, int64_t begin, int64_t end,
                  const dph_parabola_options *options, double *scratch, dph_minimiser *minimiser,
                  dph_parabola *out)
 {
-    for (int64_t g = begin; g < end; g++) {
-        int64_t first = batch->offsets[g];
-        int64_t n = batch->offsets[g + 1] - first;
-        bucket k = {.loss = batch->loss + first,
-                    .x = scratch,
-                    .log_p = scratch + n,
-                    .t = scratch + 2 * n,
-                    .design = scratch + 3 * n,
-                    .rhs = scratch + (3 + COLS) * n,
-                    .n = n};
+    const int64_t *offsets = batch->offsets;
 
-        fit_bucket(&k, batch->tokens + first, batch->params != NULL ? batch->params + first : NULL,
-                   options->joint, minimiser, &out[g]);
+    for (int64_t g = begin; g < end;) {
+        int64_t last = block_end(offsets, g, end);
+        int64_t first = offsets[g];
+        int64_t points = offsets[last] - first;
+        double *x = scratch;
+        double *log_p = x + points;
+        double *rest = log_p + points;
+
+        dph_log10_many(batch->tokens + first, x, points);
+        if (batch->params != NULL) {
+            dph_log10_many(batch->params + first, log_p, points);
+        }
+        for (; g < last; g++) {
+            int64_t from = offsets[g];
+            int64_t n = offsets[g + 1] - from;
+            bucket k = {.loss = batch->loss + from,
+                        .x = x + (from - first),
+                        .log_p = batch->params != NULL ? log_p + (from - first) : NULL,
+                        .p1 = rest,
+                        .p2 = rest + n,
+                        .design = rest + 2 * n,
+                        .rhs = rest + (2 + COLS) * n,
+                        .n = n};
+
+            no_parabola(&out[g], n, DPH_OK);
+            if (!all_positive(batch->tokens + from, n) || !dph_column_finite(k.loss, n) ||
+                (batch->params != NULL && !all_positive(batch->params + from, n))) {
+                out[g].status = DPH_E_BAD_VALUE;
+                continue;
+            }
+            fit_bucket(&k, options->joint, minimiser, &out[g]);
+        }
     }
 }

@@ -65,8 +65,9 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     names = add_not_used_key(fig, ladder.fits)
     fig.update_xaxes(**theme.token_axis("Training tokens", sweep_runs(ladder)["tokens"]))
     # One scale for all panels: the suites are there to be compared.
-    fig.update_xaxes(matches="x")
-    fig.update_yaxes(matches="y")
+    for axis in (*fig.select_xaxes(), *fig.select_yaxes()):
+        if axis.plotly_name not in ("xaxis", "yaxis"):  # an axis may not match itself
+            axis.matches = axis.plotly_name[0]
     for r in range(1, n_rows + 1):
         fig.update_yaxes(title_text=theme.loss_title(ladder.runs), row=r, col=1)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
@@ -89,7 +90,7 @@ def parabola_curve(fit: Parabola) -> go.Figure:
     Examples
     --------
     >>> import delphi
-    >>> fit = delphi.fit_parabola([1e9, 3e9, 9e9, 27e9], [3.4, 3.2, 3.15, 3.3])
+    >>> fit = delphi.fit_parabola([1e9, 3e9, 9e9, 27e9, 8e10], [3.4, 3.2, 3.15, 3.2, 3.3])
     >>> fig = delphi.figures.parabola_curve(fit)
     """
     fig = go.Figure()

@@ -82,8 +82,8 @@ def ladder(
     scores = None if held_out is None else held_out[held_out["suite"] == suite]
     title = "Scaling law"
     if scores is not None and len(scores):
-        filled, hollow = theme.glyphs(theme.suite_symbols(suites)[suite])
-        title = f"Scaling law: {filled} fitted, {hollow} held out"
+        glyphs = theme.glyphs(theme.suite_symbols(suites)[suite])
+        title = f"Scaling law: {glyphs[0]} fitted, {glyphs[1]} held out"
     fig = make_subplots(
         rows=1,
         cols=2,

@@ -128,7 +128,7 @@ def law_curve(law: PowerLaw) -> go.Figure:
         _add_floors(fig, {name: law.L_inf}, {name: colour}, y_range)
         fig.update_yaxes(range=y_range)
     add_divider(fig, last if law.ok else None, x_range, WIDTH)
-    fig.update_xaxes(**theme.compute_axis(*x_range), title_text="Compute")
+    fig.update_xaxes(**theme.compute_axis(*x_range) | {"title_text": "Compute"})
     fig.update_yaxes(title_text="Loss")
     return theme.finish(fig, HEIGHT, [], top=18)
 

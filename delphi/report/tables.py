@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from delphi.shorthand import count, flops, percent, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
@@ -23,7 +23,7 @@ NOTHING = "-"
 WIDEST = 72  # characters of a name in the console; the page shows all of it
 
 
-_NUMBERS = {
+_NUMBERS: dict[str, Callable[[Any], str]] = {
     "flops": flops,
     "count": count,
     "integer": lambda v: f"{v:d}" if isinstance(v, int) else f"{v:.0f}",

@@ -1,0 +1,23 @@
+/* One suite a file of the core; X(name) stands for test_<name>.c and its test_<name>(). */
+#ifndef DPH_SUITES_H
+#define DPH_SUITES_H
+
+#define SUITES(X)                                                                                  \
+    X(status)                                                                                      \
+    X(groups)                                                                                      \
+    X(column)                                                                                      \
+    X(line)                                                                                        \
+    X(lstsq)                                                                                       \
+    X(veclog)                                                                                      \
+    X(distributions)                                                                               \
+    X(minimise)                                                                                    \
+    X(parallel)                                                                                    \
+    X(parabola)                                                                                    \
+    X(floorfit)                                                                                    \
+    X(powerlaw)
+
+#define SUITE_DECLARE(name) void test_##name(void);
+SUITES(SUITE_DECLARE)
+#undef SUITE_DECLARE
+
+#endif

@@ -1,0 +1,279 @@
+"""Reports: complete, reproducible, escaped, and never half-written."""
+
+import dataclasses
+import html.parser
+import json
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+import delphi
+from delphi import simulate
+from delphi.report import Column, Table, build_report
+from delphi.report import build as building
+
+pytest.importorskip("plotly")
+
+TABLES = [
+    "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "truth",
+]  # fmt: skip
+NASTY = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return simulate.ladder(crashed=True, rng=0)
+
+
+@pytest.fixture(scope="module")
+def report(runs, tmp_path_factory):
+    return build_report(runs, tmp_path_factory.mktemp("report") / "out")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_report_is_complete(report):
+    assert list(report.tables) == TABLES
+    assert sorted(snapshot(report.directory)) == [
+        "index.html", "isoflop-parabolas.json", "ladder-aster.json", "ladder-birch.json",
+        "scaling-law-asymptote.json",
+    ]  # fmt: skip
+    for path in report.figures.values():
+        assert set(json.loads(path.read_text())) == {"data", "layout"}
+    page = report.page.read_text()
+    assert [page.count(f'id="table-{key}"') for key in TABLES] == [1] * len(TABLES)
+    assert page.count('class="plot"') == 4
+    assert page.count("plotly.js v") == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.page = None
+
+
+def test_interval_has_level_and_method_beside_it(report):
+    cells = [row["interval"] for row in report.tables["exponents"].to_records()]
+    assert len(cells) == 4
+    assert all(re.fullmatch(r"0\.\d+ to 0\.\d+ \(95%, t\)", cell) for cell in cells)
+
+
+def test_forecast_says_how_far_it_reaches(report):
+    rows = report.tables["forecast"].to_records()
+    assert [row["compute"] for row in rows[:5]] == [1e21, 1e22, 1e23, 1e24, 1e25]
+    assert rows[4]["extrapolation_decades"] == pytest.approx(4.52, abs=0.01)
+
+
+def test_truth_is_close_to_the_estimate(report):
+    for row in report.tables["truth"].to_records():
+        assert abs(row["off"]) < 10, row
+        if row["quantity"].startswith("loss at"):
+            assert abs(row["off"]) < 1.5, row
+
+
+def test_reading_names_what_matters(report):
+    said = "\n".join(report.reading)
+    assert "3e20 FLOPs" in said
+    assert "tokens per parameter" in said
+    assert "decades beyond the data" in said
+    assert "ended without a final loss (crashed)" in said
+
+
+def test_same_input_same_bytes(runs, report, tmp_path):
+    again = build_report(runs.copy(), tmp_path / "again")
+    assert snapshot(again.directory) == snapshot(report.directory)
+
+
+def test_accepts_ladder_frame_and_files(runs, report, tmp_path):
+    ladder = delphi.fit_isoflops(runs)
+    from_ladder = build_report(ladder, tmp_path / "ladder")
+    assert snapshot(from_ladder.directory) == snapshot(report.directory)
+    runs.to_csv(tmp_path / "runs.csv", index=False)
+    from_file = build_report([tmp_path / "runs.csv"], tmp_path / "file", title="Mine")
+    assert list(from_file.tables) == TABLES[:-1]
+    assert "<h1>Mine</h1>" in from_file.page.read_text()
+
+
+def test_hand_made_table_without_states_and_names(tmp_path):
+    runs = simulate.ladder(suites={"One": simulate.DEFAULT_SUITES["Aster"]}, rng=0)
+    bare = runs[runs["run_type"] == "isoflop"]
+    bare = bare[["suite", "params", "tokens", "flops", "budget", "loss"]]
+    bare.attrs.clear()
+    report = build_report(delphi.fit_isoflops(bare), tmp_path / "out")
+    assert report.tables["held_out"].rows == ()
+    assert "(none)" in report.tables["held_out"].to_text()
+
+
+def test_shared_floor_is_shared(runs, tmp_path):
+    report = build_report(runs, tmp_path / "out", shared_floor=True, forecast_at=(1e22,))
+    floors = {row["L_inf"] for row in report.tables["laws"].to_records()}
+    assert len(floors) == 1
+    assert "shared by all suites" in report.tables["laws"].note
+    assert len(report.tables["forecast"].rows) == 2
+
+
+def test_flagged_buckets_are_named_with_their_reason(runs, tmp_path):
+    cut = runs[~((runs["suite"] == "Aster") & (runs["budget"] == 3e18) & (runs["tokens"] > 4e9))]
+    with pytest.warns(delphi.FitWarning):
+        report = build_report(cut.reset_index(drop=True), tmp_path / "out")
+    assert any("budget of 3e18 FLOPs" in line and "not used" in line for line in report.reading)
+    unused = [row for row in report.tables["fits"].to_records() if not row["used"]]
+    assert [(row["suite"], row["budget"]) for row in unused] == [("Aster", 3e18)]
+    reasons = [row["reason"] for row in report.tables["left_out"].to_records()]
+    assert any(reason.startswith("budget 3e18: ") for reason in reasons)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects tags, and what stands in scripts."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.scripts, self.inside = [], [], None
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.inside = dict(attrs)
+            self.scripts.append((self.inside, ""))
+
+    def handle_endtag(self, tag):
+        if tag == "script":
+            self.inside = None
+
+    def handle_data(self, data):
+        if self.inside is not None:
+            attrs, text = self.scripts[-1]
+            self.scripts[-1] = (attrs, text + data)
+
+
+def test_hostile_names_stay_text(tmp_path):
+    surfaces = {
+        NASTY: simulate.DEFAULT_SUITES["Aster"],
+        '"><img src=x onerror=alert(2)>': simulate.DEFAULT_SUITES["Birch"],
+    }
+    runs = simulate.ladder(suites=surfaces, crashed=True, rng=0)
+    runs["name"] = NASTY + "]]></script><!--"
+    runs.loc[runs["state"] == "crashed", "state"] = "killed"
+    report = build_report(runs, tmp_path / "out", title=NASTY)
+    assert sorted(report.figures)[1:3] == ["ladder-img-src-x-onerror-alert-2",
+                                           "ladder-script-alert-1-script"]  # fmt: skip
+    page = Page()
+    page.feed(report.page.read_text())
+    assert {tag for tag, _ in page.tags} & {"img", "iframe", "object"} == set()
+    assert len(page.scripts) == 6  # four figures as JSON, plotly, ours
+    for attrs, text in page.scripts[:4]:
+        assert attrs["type"] == "application/json"
+        assert json.loads(text)["data"]
+    assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
+    shown = [row["suite"] for row in report.tables["optima"].to_records()]
+    assert NASTY in shown
+
+
+def test_page_needs_no_network(report):
+    page = Page()
+    page.feed(report.page.read_text())
+    for tag, attrs in page.tags:
+        assert "src" not in attrs, tag
+        assert attrs.get("href", "#").startswith(("#", "data:")), attrs
+    policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split("style-src")[0]
+
+
+def test_tables_are_accessible(report):
+    page = Page()
+    text = report.page.read_text()
+    page.feed(text)
+    heads = [attrs for tag, attrs in page.tags if tag == "th"]
+    assert all(attrs["scope"] in ("col", "row") for attrs in heads)
+    assert text.count("<caption>") == text.count("<table") == len(TABLES)
+    assert ("html", {"lang": "en"}) in page.tags
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("existing", [True, False])
+def test_failure_leaves_everything_as_it_was(runs, tmp_path, monkeypatch, error, existing):
+    out = tmp_path / "out"
+    if existing:
+        build_report(simulate.ladder(rng=9), out)
+        (out / "mine.txt").write_text("keep me")
+    before = snapshot(tmp_path)
+
+    def fail(*_, **__):
+        raise error("stop")
+
+    monkeypatch.setattr("delphi.figures.ladder", fail)
+    with pytest.raises(error):
+        build_report(runs, out)
+    assert snapshot(tmp_path) == before
+    assert [p.name for p in tmp_path.iterdir()] == (["out"] if existing else [])
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_failure_while_moving_in_restores_the_old_files(runs, tmp_path, monkeypatch, error, after):
+    out = tmp_path / "out"
+    build_report(simulate.ladder(rng=9), out)
+    (out / "isoflop-parabolas.json").unlink()  # so that one of the files is new
+    before = snapshot(tmp_path)
+    replace, moved = Path.replace, []
+
+    def replace_some(self, target):
+        if Path(target).parent == out and self.parent.name.startswith(".delphi-"):
+            if len(moved) == after:
+                moved.append(None)
+                raise error("stop")
+            moved.append(target)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_some)
+    with pytest.raises(error):
+        build_report(runs, out)
+    assert len(moved) == after + 1
+    assert snapshot(tmp_path) == before
+
+
+def test_existing_directory_keeps_files_that_are_not_ours(runs, tmp_path):
+    out = tmp_path / "deep" / "out"
+    build_report(runs, out)
+    (out / "mine.txt").write_text("keep me")
+    build_report(runs, out)
+    assert (out / "mine.txt").read_text() == "keep me"
+    assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+def test_directory_that_is_a_file_is_refused_before_any_work(tmp_path):
+    (tmp_path / "out").write_text("I am a file")
+    with pytest.raises(NotADirectoryError):
+        build_report("no-such-runs.csv", tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "I am a file"
+
+
+def test_slugs_are_distinct_plain_names():
+    names = ["A b", "a-B", "a_b", "\u00c9t\u00e9", "\u4e2d\u6587", "../../etc", "x" * 500]
+    slugs = building.slugs(names)
+    assert list(slugs.values())[:6] == ["a-b", "a-b-2", "a-b-3", "ete", "suite", "etc"]
+    assert len(slugs["x" * 500]) <= 60
+
+
+def test_table_text_is_aligned_and_tame():
+    columns = (Column("a", "name"), Column("b", "FLOPs", "flops"), Column("c", "ok", "bool"))
+    rows = (("x\x1b[31m\u4e2d", 1.8e18, True), ("y" * 100, float("nan"), None))
+    table = Table("t", "Title", "Note.", columns, rows)
+    lines = table.to_text().splitlines()
+    assert lines[0] == "Title"
+    assert "\x1b" not in table.to_text()
+    assert lines[4].rstrip().endswith("1.8e18  yes")
+    assert "..." in lines[5]
+    assert table.to_records()[1] == {"a": "y" * 100, "b": None, "c": None}
+
+
+def test_every_bucket_flagged_still_reports(tmp_path):
+    runs = simulate.ladder(suites={"One": simulate.DEFAULT_SUITES["Aster"]}, rng=0)
+    best = simulate.truth(simulate.DEFAULT_SUITES["Aster"]).tokens(runs["budget"])
+    half = runs[(runs["run_type"] == "optimal") | (runs["tokens"] < 0.6 * best)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        report = build_report(half.reset_index(drop=True), tmp_path / "out")
+    assert report.tables["optima"].rows == ()
+    assert any("no budget has an optimum" in line for line in report.reading)
