@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from .arrays import column, frame_columns
 from .groups import group_rows
 from .powerlaw import PowerLaw
-from .runs import CRASHED_STATES
+from .runs import CRASHED_STATES, round_sig
 
 __all__ = ["forecast", "is_crashed", "score_held_out"]
 
@@ -27,8 +28,8 @@ def is_crashed(state: pd.Series) -> pd.Series:
 def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataFrame:
     """Compare held-out runs (``run_type == "optimal"``) with what each suite's law says of them.
 
-    Runs of one suite and budget that differ in their seed are averaged. Runs that ended early are
-    listed one by one and never averaged.
+    Finished runs of one suite within 10% of each other's compute are seeds of one point and are
+    averaged. Runs that ended early are listed one by one and never averaged.
 
     Parameters
     ----------
@@ -39,10 +40,10 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
     Returns
     -------
     pandas.DataFrame
-        suite, budget, compute (geometric mean of the runs' FLOPs), n (runs averaged), params,
-        tokens (means), loss (mean), predicted, residual (loss - predicted), percent_error
-        (100 residual / predicted; positive is worse than the law), state. NaN predictions where a
-        suite has no law.
+        suite, budget (compute to two digits), compute (geometric mean of the runs' FLOPs), n (runs
+        averaged), params, tokens (means), loss (mean), predicted, residual (loss - predicted),
+        percent_error (100 residual / predicted; positive is worse than the law), state. NaN
+        predictions where a suite has no law.
 
     Examples
     --------
@@ -51,23 +52,22 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
     >>> sorted(score_held_out(runs, {}).columns)[:3]
     ['budget', 'compute', 'loss']
     """
-    need = ["suite", "run_type", "state", "budget", "flops", "params", "tokens", "loss"]
+    need = ["suite", "run_type", "state", "flops", "params", "tokens", "loss"]
     held = frame_columns(runs, need)
-    held = held[held["run_type"] == "optimal"].reset_index(drop=True)
+    held = held[held["run_type"] == "optimal"].sort_values(["suite", "flops"], ignore_index=True)
     ended = is_crashed(held["state"])
-    # A number of its own keeps every crashed run apart; the finished ones share 0.
-    alone = np.where(ended, np.arange(1, len(held) + 1), 0)
-    order, offsets, keys = group_rows(
-        held["suite"], held["budget"], alone, names=["suite", "budget", "alone"]
-    )
+    point = _points(held["suite"].to_numpy(object), held["flops"].to_numpy(float), ended.to_numpy())
+    order, offsets, keys = group_rows(held["suite"], point, names=["suite", "point"])
     held = held.iloc[order]
     starts, sizes = offsets[:-1], np.diff(offsets)
 
     def mean(values: np.ndarray) -> np.ndarray:
         return np.add.reduceat(values, starts) / sizes if len(starts) else np.empty(0)
 
-    table = keys[["suite", "budget"]].copy()
-    table["compute"] = np.exp(mean(np.log(held["flops"].to_numpy(float))))
+    table = keys[["suite"]].copy()
+    compute = np.exp(mean(np.log(held["flops"].to_numpy(float))))
+    table["budget"] = round_sig(compute, 2)
+    table["compute"] = compute
     table["n"] = sizes
     for name in ("params", "tokens", "loss"):
         table[name] = mean(held[name].to_numpy(float))
@@ -78,12 +78,38 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
     table["predicted"] = table["predicted"].astype(float)
     table["residual"] = table["loss"] - table["predicted"]
     table["percent_error"] = 100 * table["residual"] / table["predicted"]
-    states = held["state"].to_numpy(object)[starts]
     table["state"] = [
         str(state).lower() if flag else "finished"
-        for state, flag in zip(states, keys["alone"] > 0, strict=True)
+        for state, flag in zip(
+            held["state"].to_numpy(object)[starts],
+            is_crashed(held["state"]).to_numpy()[starts],
+            strict=True,
+        )
     ]
     return table
+
+
+def _points(
+    suite: NDArray[np.object_], flops: NDArray[np.float64], ended: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Number the points: seeds of one budget share a number, a run that ended early has its own.
+
+    Rows come sorted by suite and compute. Rounding would split seeds at its ties, a chain of near
+    neighbours has no end; within 10% of the lowest of them does neither.
+    """
+    point = np.empty(len(flops), dtype=np.int64)
+    number, lowest, where = 0, np.nan, None
+    for i in range(len(flops)):
+        if ended[i]:
+            number += 1
+            point[i] = number
+            where = None
+        else:
+            if where != suite[i] or not flops[i] <= 1.1 * lowest:
+                number += 1
+                lowest, where = flops[i], suite[i]
+            point[i] = number
+    return point
 
 
 def forecast(laws: Mapping[str, PowerLaw], compute: Sequence[float] = FORECAST_AT) -> pd.DataFrame:

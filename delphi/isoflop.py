@@ -235,6 +235,17 @@ class IsoflopLadder:
         return self.fits.loc[self.fits["used"], names].reset_index(drop=True)
 
     @cached_property
+    def unused(self) -> pd.DataFrame:
+        """Buckets that feed no law: suite, budget, n, reason (what keeps them out, in words)."""
+        table = self.fits.loc[~self.fits["used"], ["suite", "budget", "n", "status_code"]]
+        codes = table.pop("status_code")
+        table["reason"] = [
+            status_text(code if failed(code) else code & bits(*NO_OPTIMUM)).replace("_", " ")
+            for code in codes
+        ]
+        return table.reset_index(drop=True)
+
+    @cached_property
     def exponents(self) -> pd.DataFrame:
         """How optimal parameters and tokens grow with compute, with 95% t intervals.
 
@@ -291,8 +302,8 @@ class IsoflopLadder:
                     f"  {bucket.budget:8.3g} FLOPs: {bucket.tokens_star:.3g} tokens, "
                     f"{bucket.params_star:.3g} params, loss {bucket.loss_star:.4f}"
                 )
-            for _, bucket in fits[~fits["used"]].iterrows():
-                lines.append(f"  {bucket.budget:8.3g} FLOPs: left out ({bucket.status})")
+            for _, bucket in self.unused[self.unused["suite"] == suite].iterrows():
+                lines.append(f"  {bucket.budget:8.3g} FLOPs: left out ({bucket.reason})")
             for _, row in self.exponents[self.exponents["suite"] == suite].iterrows():
                 lines.append(
                     f"  {row.quantity} ~ C^{row.exponent:.3f}"

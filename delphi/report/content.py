@@ -132,16 +132,9 @@ def _left_out_table(ladder: IsoflopLadder) -> Table:
     for step, counts in steps:
         pairs = counts[["reason", "rows"]].itertuples(index=False)
         rows += [{"what": step, "number": n, "reason": reason} for reason, n in pairs]
-    unused = ladder.fits[~ladder.fits["used"]]
     rows += [
-        {
-            "what": f"law of {suite}",
-            "number": n,
-            "reason": f"budget {flops(budget)}: {status}",
-        }
-        for suite, budget, n, status in unused[["suite", "budget", "n", "status"]].itertuples(
-            index=False
-        )
+        {"what": f"law of {suite}", "number": n, "reason": f"budget {flops(budget)}: {reason}"}
+        for suite, budget, n, reason in ladder.unused.itertuples(index=False)
     ]
     columns = (
         Column("what", "left out of"),
@@ -390,10 +383,10 @@ def _reading(
                 f"{flops(far['compute'])} FLOPs, {_beyond(far['extrapolation_decades'])}."
             )
         said += _reading_held_out(name, held_out[held_out["suite"] == suite])
-    for row in ladder.fits[~ladder.fits["used"]].itertuples(index=False):
+    for row in ladder.unused.itertuples(index=False):
         said.append(
             f"{printable(row.suite)}: the budget of {flops(row.budget)} FLOPs "
-            f"({_plural(row.n, 'run')}) is not used: {row.status}."
+            f"({_plural(row.n, 'run')}) is not used: {row.reason}."
         )
     return said
 
