@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .arrays import column, frame_columns
 from .groups import group_rows
@@ -54,9 +54,12 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
     """
     need = ["suite", "run_type", "state", "flops", "params", "tokens", "loss"]
     held = frame_columns(runs, need)
-    held = held[held["run_type"] == "optimal"].sort_values(["suite", "flops"], ignore_index=True)
-    ended = is_crashed(held["state"])
-    point = _points(held["suite"].to_numpy(object), held["flops"].to_numpy(float), ended.to_numpy())
+    held = held[held["run_type"] == "optimal"]
+    held = held.assign(ended=is_crashed(held["state"]))
+    held = held.sort_values(["suite", "ended", "flops"], ignore_index=True)
+    point = _points(
+        held["suite"].to_numpy(object), held["flops"].to_numpy(float), held["ended"].to_numpy(bool)
+    )
     order, offsets, keys = group_rows(held["suite"], point, names=["suite", "point"])
     held = held.iloc[order]
     starts, sizes = offsets[:-1], np.diff(offsets)
@@ -82,7 +85,7 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
         str(state).lower() if flag else "finished"
         for state, flag in zip(
             held["state"].to_numpy(object)[starts],
-            is_crashed(held["state"]).to_numpy()[starts],
+            held["ended"].to_numpy(bool)[starts],
             strict=True,
         )
     ]
@@ -94,7 +97,7 @@ def _points(
 ) -> NDArray[np.int64]:
     """Number the points: seeds of one budget share a number, a run that ended early has its own.
 
-    Rows come sorted by suite and compute. Rounding would split seeds at its ties, a chain of near
+    Rows come sorted by suite, finished before ended, and compute. Rounding would split seeds at its ties, a chain of near
     neighbours has no end; within 10% of the lowest of them does neither.
     """
     point = np.empty(len(flops), dtype=np.int64)
@@ -112,13 +115,13 @@ def _points(
     return point
 
 
-def forecast(laws: Mapping[str, PowerLaw], compute: Sequence[float] = FORECAST_AT) -> pd.DataFrame:
+def forecast(laws: Mapping[str, PowerLaw], compute: ArrayLike = FORECAST_AT) -> pd.DataFrame:
     """Loss of each law at some computes, as points without an interval.
 
     Parameters
     ----------
     laws : mapping of suite to PowerLaw
-    compute : sequence of float
+    compute : float or sequence of float
         FLOPs, > 0.
 
     Returns
@@ -139,7 +142,7 @@ def forecast(laws: Mapping[str, PowerLaw], compute: Sequence[float] = FORECAST_A
     >>> forecast({"mine": law}, [1e22])["extrapolation_decades"].tolist()
     [1.0]
     """
-    at = column(list(compute), "compute")
+    at = column(np.atleast_1d(np.asarray(compute)), "compute")
     rows = [
         {
             "suite": suite,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 
 from . import _core
@@ -30,8 +31,12 @@ def thread_count(n_threads: int | None = None) -> int:
         if not text.isascii() or not text.isdigit():
             raise DataError(f"DELPHI_NUM_THREADS={text!r} is not a whole number")
         n_threads = int(text)
-    if isinstance(n_threads, bool) or not isinstance(n_threads, int):
-        raise DataError(f"n_threads: expected a whole number, got {n_threads!r}")
+    try:
+        if isinstance(n_threads, bool):
+            raise TypeError
+        n_threads = operator.index(n_threads)
+    except TypeError:
+        raise DataError(f"n_threads: expected a whole number, got {n_threads!r}") from None
     if not 1 <= n_threads <= _core.MAX_THREADS:
         raise DataError(f"n_threads: expected 1 to {_core.MAX_THREADS}, got {n_threads}")
     return n_threads

@@ -90,19 +90,13 @@ slope_at(double x, void *ctx)
     return slope;
 }
 
-/* Root of the slope in [lo, hi]; 0 if its signs do not bracket a minimum there or GSL gives up. */
+/* Root of the slope between lo and hi, where it is negative and positive; 0 if GSL gives up. */
 static int
 refine_by_slope(solvers *m, problem *p, double lo, double hi, double *x)
 {
     gsl_function g = {.function = slope_at, .params = p};
-    double slope_lo = slope_at(lo, p);
-    double slope_hi = slope_at(hi, p);
-    double tolerance =
-        GSL_DBL_EPSILON * fmax(fabs(lo), fabs(hi)); /* near 0 a relative one is no end */
+    double tolerance = GSL_DBL_EPSILON * fmax(fabs(lo), fabs(hi)); /* near 0 relative never ends */
 
-    if (!(slope_lo < 0) || !(slope_hi > 0)) {
-        return 0;
-    }
     if (gsl_root_fsolver_set(m->slopes, &g, lo, hi) != GSL_SUCCESS) {
         return 0;
     }
@@ -123,33 +117,49 @@ refine_by_slope(solvers *m, problem *p, double lo, double hi, double *x)
     return 0;
 }
 
-/* Brent's minimiser on values, for the rare bracket with several roots of the slope. */
+/* Brent's minimiser on values, for the rare bracket whose slopes do not change sign as they should.
+ * Values alone give half the digits; the slope gives the rest. */
 static int
 refine_by_value(solvers *m, problem *p, double lo, double mid, double hi, double *x)
 {
     gsl_function g = {.function = value_at, .params = p};
+    double tolerance = 4 * GSL_SQRT_DBL_EPSILON * fmax(hi - lo, fmax(fabs(lo), fabs(hi)));
 
     if (gsl_min_fminimizer_set(m->values, &g, mid, lo, hi) != GSL_SUCCESS) {
         return 0;
     }
     for (int step = 0; step < MAX_STEPS; step++) {
-        int status = gsl_min_fminimizer_iterate(m->values);
-        double left = gsl_min_fminimizer_x_lower(m->values);
-        double right = gsl_min_fminimizer_x_upper(m->values);
+        double left = 0;
+        double right = 0;
 
-        *x = gsl_min_fminimizer_x_minimum(m->values);
-        if (status != GSL_SUCCESS) {
+        if (gsl_min_fminimizer_iterate(m->values) != GSL_SUCCESS) {
             return 0;
         }
-        if (gsl_min_test_interval(left, right, 0, 1e-9) == GSL_SUCCESS) {
+        *x = gsl_min_fminimizer_x_minimum(m->values);
+        left = gsl_min_fminimizer_x_lower(m->values);
+        right = gsl_min_fminimizer_x_upper(m->values);
+        if (right - left <= tolerance || step == MAX_STEPS - 1) {
             double exact = 0;
-            if (refine_by_slope(m, p, left, right, &exact)) {
+
+            if (slope_at(left, p) < 0 && slope_at(right, p) > 0 &&
+                refine_by_slope(m, p, left, right, &exact)) {
                 *x = exact;
             }
-            return 1;
+            return right - left <= tolerance;
         }
     }
     return 0;
+}
+
+/* Take x as the minimum if its value is below the best so far. */
+static void
+consider(problem *p, double x, dph_minimum *best)
+{
+    double value = value_at(x, p);
+
+    if (value < best->value) {
+        *best = (dph_minimum){.x = x, .value = value, .edge = 0};
+    }
 }
 
 static int
@@ -159,46 +169,40 @@ scan_and_refine(solvers *m, dph_function f, void *ctx, const double *grid, int n
     double values[DPH_SCAN_MAX] = {0};
     double slopes[DPH_SCAN_MAX] = {0};
     double x = 0;
-    int best = 0;
-    int left = 0;
-    int right = 0;
+    int lowest = 0;
 
+    *out = (dph_minimum){.x = NAN, .value = INFINITY};
     for (int i = 0; i < n; i++) {
         values[i] = f(grid[i], ctx, &slopes[i]);
-        if (isnan(values[i])) {
+        if (isnan(values[i]) || isnan(slopes[i])) {
             return DPH_E_NO_CONVERGENCE;
         }
-        if (values[i] < values[best]) {
-            best = i;
+        lowest = values[i] < values[lowest] ? i : lowest;
+    }
+    /* Wherever the slope turns from falling to rising there is a local minimum: refine them all. */
+    for (int i = 0; i < n - 1; i++) {
+        if (i > 0 && slopes[i] == 0) {
+            consider(&p, grid[i], out);
+        } else if (slopes[i] < 0 && slopes[i + 1] > 0 &&
+                   refine_by_slope(m, &p, grid[i], grid[i + 1], &x)) {
+            consider(&p, x, out);
         }
     }
-    /* A plateau that reaches an end counts as that end: nothing inside is better. */
-    if (values[n - 1] <= values[best] && slopes[n - 1] <= 0) {
-        *out = (dph_minimum){.x = grid[n - 1], .value = values[n - 1], .edge = 1};
-        return DPH_OK;
+    /* A grid point below all of them and its neighbours hides a minimum that no sign betrays. */
+    if (lowest > 0 && lowest < n - 1 && values[lowest] < out->value) {
+        if (!refine_by_value(m, &p, grid[lowest - 1], grid[lowest], grid[lowest + 1], &x)) {
+            return DPH_E_NO_CONVERGENCE;
+        }
+        consider(&p, x, out);
     }
-    if (best == 0 && slopes[0] >= 0) {
+    if (slopes[0] >= 0 && values[0] <= out->value) {
         *out = (dph_minimum){.x = grid[0], .value = values[0], .edge = -1};
-        return DPH_OK;
     }
-    left = best > 0 ? best - 1 : 0;
-    right = best < n - 1 ? best + 1 : n - 1;
-    *out = (dph_minimum){.x = grid[best], .value = values[best], .edge = 0};
-    if (slopes[best] == 0) {
-        return DPH_OK;
+    /* A plateau that reaches the last point counts as that end: nothing inside is better. */
+    if (slopes[n - 1] <= 0 && values[n - 1] <= out->value * (1 + 16 * GSL_DBL_EPSILON)) {
+        *out = (dph_minimum){.x = grid[n - 1], .value = values[n - 1], .edge = 1};
     }
-    /* The slope at the lowest grid point says on which side of it the minimum lies. */
-    if (refine_by_slope(m, &p, slopes[best] > 0 ? grid[left] : grid[best],
-                        slopes[best] > 0 ? grid[best] : grid[right], &x) ||
-        (best > left && best < right &&
-         refine_by_value(m, &p, grid[left], grid[best], grid[right], &x))) {
-        double slope = 0;
-        double value = f(x, ctx, &slope);
-        /* Near the minimum values differ by rounding only; the slope is the finer judge. */
-        *out = (dph_minimum){.x = x, .value = value, .edge = 0};
-        return DPH_OK;
-    }
-    return DPH_E_NO_CONVERGENCE;
+    return isfinite(out->value) ? DPH_OK : DPH_E_NO_CONVERGENCE;
 }
 
 int

@@ -1,4 +1,4 @@
-/* One-dimensional minimisation over GSL: scan a grid, bracket the lowest point, refine to rounding.
+/* One-dimensional minimisation over GSL: scan a grid, bracket the minima, refine to rounding.
  *
  * Every function we minimise has a cheap exact derivative (the envelope theorem: at the inner
  * optimum the inner parameters do not count), so the refinement is a root search on the slope. A
@@ -30,9 +30,10 @@ typedef struct {
 
 /* Minimise f over [grid[0], grid[n - 1]].
  *
- * grid  double[n], strictly increasing, 2 <= n <= DPH_SCAN_MAX, dense enough that the lowest
- * point's neighbours bracket the global minimum Returns DPH_OK, DPH_E_ARGUMENT (n, or nested too
- * deep), or DPH_E_NO_CONVERGENCE (a value is NaN, or GSL gave up).
+ * grid  double[n], strictly increasing, 2 <= n <= DPH_SCAN_MAX. Every local minimum that shows as a
+ *       change of the slope's sign between two points, or as the lowest point, is refined; the
+ * lowest of them is the answer. Returns DPH_OK, DPH_E_ARGUMENT (n, or nested too deep), or
+ * DPH_E_NO_CONVERGENCE (a value or slope on the grid is NaN, or GSL gave up).
  */
 DPH_MUST_CHECK int dph_minimise(dph_minimiser *m, dph_function f, void *ctx, const double *grid,
                                 int n, dph_minimum *out);

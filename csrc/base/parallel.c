@@ -4,7 +4,6 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -85,6 +84,8 @@ next_poll(void)
 static void
 attend(job *j, const dph_parallel *opts)
 {
+    int cancelled = 0;
+
     pthread_mutex_lock(&j->lock);
     while (j->running > 0) {
         struct timespec until = next_poll();
@@ -93,10 +94,14 @@ attend(job *j, const dph_parallel *opts)
         while (j->running > 0 && woken == 0) {
             woken = pthread_cond_timedwait(&j->idle, &j->lock, &until);
         }
-        if (j->running > 0 && opts->poll != NULL) {
+        if (j->running > 0 && opts->poll != NULL && !cancelled) {
             pthread_mutex_unlock(&j->lock);
-            if (opts->poll(opts->poll_ctx, (int64_t)atomic_load(&j->done)) != 0) {
+            cancelled = opts->poll(opts->poll_ctx, (int64_t)atomic_load(&j->done)) != 0;
+            if (cancelled) {
                 fail(j, DPH_E_CANCELLED);
+                if (opts->stopped != NULL) {
+                    atomic_store(opts->stopped, 1);
+                }
             }
             pthread_mutex_lock(&j->lock);
         }
@@ -119,7 +124,7 @@ dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *
     if (n_threads < 1 || n_threads > DPH_MAX_THREADS || opts->chunk < 1 || n_items < 0) {
         return DPH_E_ARGUMENT;
     }
-    if (n_items <= opts->chunk) {
+    if (opts->on_caller || n_items == 0) {
         int code = n_items > 0 ? task(ctx, 0, n_items, 0) : DPH_OK;
         return code < 0 ? code : DPH_OK;
     }

@@ -7,6 +7,7 @@
 #ifndef DPH_PARALLEL_H
 #define DPH_PARALLEL_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "status.h"
@@ -23,15 +24,17 @@ typedef int (*dph_task)(void *ctx, int64_t begin, int64_t end, int worker);
 typedef int (*dph_poll)(void *ctx, int64_t items_done);
 
 typedef struct {
+    int on_caller;  /* do it all on the calling thread, without polling: for work of a few ms */
     int n_threads;  /* 1 .. DPH_MAX_THREADS */
     int64_t chunk;  /* items taken at a time, >= 1; a chunk should last about a millisecond */
     dph_poll poll;  /* may be NULL */
     void *poll_ctx; /* handed to poll */
+    atomic_int *stopped; /* set to 1 when poll cancels, for long items to look at; may be NULL */
 } dph_parallel;
 
-/* Run task over all items. Up to one chunk of work runs on the calling thread without spawning any.
- * Returns DPH_OK, DPH_E_CANCELLED (poll asked for it), DPH_E_ARGUMENT, or the first code < 0 a task
- * returned.
+/* Run task over all items.
+ * Returns DPH_OK, DPH_E_CANCELLED (poll asked for it), DPH_E_ARGUMENT, DPH_E_MEMORY, or the first
+ * code < 0 a task returned. When poll has asked to cancel it is not called again.
  */
 DPH_MUST_CHECK int
 dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *opts);

@@ -74,9 +74,9 @@ dph_floorfit_loss(dph_suite *suite, double L_lo, double L_hi, dph_minimiser *min
     double grid[U_SCAN];
     double slope = 0;
     double sum = 0;
-    /* With the floor at its lowest, loss falls by about this factor of e over the span; a higher
-     * floor only raises u. The margin below it is for curves that are far from exponential. */
-    double u_first = -suite->linear_slope / (suite->loss_mean - L_lo) / 16;
+    /* No exponential with this average slope and this height is flatter than about this; the margin
+     * is for curves that are far from one. */
+    double u_first = -suite->linear_slope / (suite->loss_max - L_lo) / 16;
     double ratio = 0;
     int code = DPH_OK;
 

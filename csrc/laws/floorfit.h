@@ -18,6 +18,7 @@ typedef struct {
     double span;      /* ln(C_max / C_min) */
     double log_c_min; /* ln C_min */
     double loss_min;
+    double loss_max;
     double loss_mean;
     double linear_slope; /* least-squares slope of loss on s; < 0 for a law that falls */
     double *work;        /* [n] */

@@ -22,6 +22,7 @@ typedef struct {
     double *design;      /* [3][n], joint fit */
     double *rhs;         /* [n], joint fit */
     int64_t n;
+    const atomic_int *stopped;
 } bucket;
 
 size_t
@@ -84,7 +85,7 @@ joint_objective(double v, void *ctx, double *slope)
     double rss = 0;
     double sum = 0;
 
-    if (joint_solve(k, v, p, &rss) != DPH_OK) {
+    if ((k->stopped != NULL && atomic_load(k->stopped)) || joint_solve(k, v, p, &rss) != DPH_OK) {
         *slope = NAN;
         return NAN;
     }
@@ -288,7 +289,8 @@ static void
 fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
 {
     int64_t n = k->n;
-    int64_t lowest = 0;
+    double inner = INFINITY;
+    double outer = INFINITY;
     double sum = 0;
     int constant = 1;
     dph_column x = dph_column_summary(k->x, n);
@@ -304,7 +306,11 @@ fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
     for (int64_t i = 0; i < n; i++) {
         sum += k->loss[i];
         constant &= k->loss[i] == k->loss[0];
-        lowest = k->loss[i] < k->loss[lowest] ? i : lowest;
+        if (k->x[i] > x.min && k->x[i] < x.max) {
+            inner = k->loss[i] < inner ? k->loss[i] : inner;
+        } else {
+            outer = k->loss[i] < outer ? k->loss[i] : outer;
+        }
     }
     if (constant) {
         out->status = DPH_E_CONSTANT_LOSS;
@@ -318,7 +324,7 @@ fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
     }
     fit_sides(k, out);
     /* A minimum seen from one side only is a guess. */
-    if (!(k->x[lowest] > x.min && k->x[lowest] < x.max)) {
+    if (!(inner <= outer)) {
         out->status |= DPH_W_UNBRACKETED;
     }
     if (joint) {
@@ -367,7 +373,8 @@ dph_parabola_fit(const dph_parabola_batch *batch, int64_t begin, int64_t end,
                         .p2 = rest + n,
                         .design = rest + 2 * n,
                         .rhs = rest + (2 + COLS) * n,
-                        .n = n};
+                        .n = n,
+                        .stopped = options->stopped};
 
             no_parabola(&out[g], n, DPH_OK);
             if (!all_positive(batch->tokens + from, n) || !dph_column_finite(k.loss, n) ||

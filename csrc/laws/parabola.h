@@ -7,6 +7,7 @@
 #ifndef DPH_PARABOLA_H
 #define DPH_PARABOLA_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,6 +50,7 @@ typedef struct {
 
 typedef struct {
     int joint; /* also fit one vertex with two curvatures (some 40 linear fits a group) */
+    const atomic_int *stopped; /* not 0: give up, results are not needed; may be NULL */
 } dph_parabola_options;
 
 /* Doubles of scratch that groups of up to n_largest points need. */

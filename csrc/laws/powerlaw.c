@@ -50,7 +50,7 @@ dph_powerlaw_loss(double compute, double L_inf, double log_A, double alpha)
 double
 dph_powerlaw_compute(double loss, double L_inf, double log_A, double alpha)
 {
-    return loss > L_inf ? exp((log_A - log(loss - L_inf)) / alpha) : NAN;
+    return isgreater(loss, L_inf) ? exp((log_A - log(loss - L_inf)) / alpha) : NAN;
 }
 
 static void
@@ -67,12 +67,22 @@ no_law(dph_powerlaw *out, int64_t n, int32_t status)
                           .status = status};
 }
 
+/* The log of the ratio, not a difference of logs: near ln C = 45 that would cost two digits. */
+static double
+log_ratio(double a, double b)
+{
+    double ratio = a / b;
+
+    return isfinite(ratio) ? log(ratio) : log(a) - log(b);
+}
+
 /* Fill one member from its columns; the status says whether it can take part. */
 static int32_t
 prepare(member *m, const double *compute, const double *loss, int64_t n, double *s, double *work,
         double floor, const dph_powerlaw_options *options)
 {
     int pinned = !isnan(floor);
+    int judged_by_alpha = 0;
     int least = pinned || options->search == DPH_SEARCH_GRID ? 2 : 3;
     dph_column c = dph_column_summary(compute, n);
     dph_column y = dph_column_summary(loss, n);
@@ -100,18 +110,19 @@ prepare(member *m, const double *compute, const double *loss, int64_t n, double 
     if (pinned && !(floor < y.min)) {
         return DPH_E_FLOOR_TOO_HIGH;
     }
-    m->data = (dph_suite){
-        .s = s, .loss = loss, .n = n, .log_c_min = log(c.min), .loss_min = y.min, .work = work};
-    /* Logs of ratios, not differences of logs: near ln C = 45 those would cost two digits. */
-    m->data.span = log(c.max / c.min);
+    m->data = (dph_suite){.s = s,
+                          .loss = loss,
+                          .n = n,
+                          .log_c_min = log(c.min),
+                          .loss_min = y.min,
+                          .loss_max = y.max,
+                          .work = work};
+    m->data.span = log_ratio(c.max, c.min);
     if (!(m->data.span > 0)) {
         return DPH_E_EQUAL_X;
     }
-    if (isinf(m->data.span)) {
-        return DPH_E_BAD_VALUE;
-    }
     for (int64_t i = 0; i < n; i++) {
-        s[i] = log(compute[i] / c.min) / m->data.span;
+        s[i] = log_ratio(compute[i], c.min) / m->data.span;
         s_mean += s[i];
         sum += loss[i];
     }
@@ -122,12 +133,20 @@ prepare(member *m, const double *compute, const double *loss, int64_t n, double 
         ssy += (s[i] - s_mean) * (loss[i] - m->data.loss_mean);
     }
     m->data.linear_slope = ssy / sss;
-    /* The grid judges every floor by itself, as its users expect; the rest needs a law that falls.
-     */
-    if (!(m->data.linear_slope < 0) && options->search != DPH_SEARCH_GRID) {
+    /* A law that falls has a falling straight line. Where one floor at a time is judged in log
+     * space (the grid, a pinned floor) its alpha decides instead. */
+    judged_by_alpha =
+        options->score == DPH_SCORE_LOG && (pinned || options->search == DPH_SEARCH_GRID);
+    if (!(m->data.linear_slope < 0) && !judged_by_alpha) {
         return DPH_E_NOT_DECREASING;
     }
     return DPH_OK;
+}
+
+static int
+stopped(const set *group)
+{
+    return group->options->stopped != NULL && atomic_load(group->options->stopped);
 }
 
 static double
@@ -147,6 +166,11 @@ floor_objective(double L, void *ctx, double *slope)
     for (int64_t q = 0; q < group->n_members; q++) {
         member *m = &group->members[q];
 
+        if (stopped(group)) {
+            group->code = DPH_E_CANCELLED;
+            *slope = NAN;
+            return NAN;
+        }
         if (group->options->score == DPH_SCORE_LOG) {
             dph_floorfit_log(&m->data, L, &m->fit);
         } else {
@@ -320,7 +344,7 @@ fit_grid(set *group)
     double slope = 0;
     int64_t index = -1;
 
-    for (int64_t first = 0; first < n_grid; first += DPH_FLOOR_BLOCK) {
+    for (int64_t first = 0; first < n_grid && !stopped(group); first += DPH_FLOOR_BLOCK) {
         int count = n_grid - first < DPH_FLOOR_BLOCK ? (int)(n_grid - first) : (int)DPH_FLOOR_BLOCK;
 
         for (int k = 0; k < count; k++) {

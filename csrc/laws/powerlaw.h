@@ -13,6 +13,7 @@
 #ifndef DPH_POWERLAW_H
 #define DPH_POWERLAW_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ typedef struct {
     int search;       /* DPH_SEARCH_*; no effect where the floor is pinned */
     int64_t n_grid;   /* grid points, >= 1; used by DPH_SEARCH_GRID */
     int weigh_suites; /* shared floor: every point (0) or every suite (1) counts the same */
+    const atomic_int *stopped; /* not 0: give up, results are not needed; may be NULL */
 } dph_powerlaw_options;
 
 /* Suites are groups of points; sets are groups of suites that share one floor. Columns double[n].

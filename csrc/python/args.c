@@ -5,6 +5,8 @@
 
 #include "../base/groups.h"
 
+#define FEW_MS 2e6 /* in nanoseconds: work that is over before a thread pays */
+
 static int
 find_arg(const dph_arg *spec, int n_spec, PyObject *name)
 {
@@ -59,7 +61,7 @@ dph_args_parse(const char *function, const dph_arg *spec, int n_spec, int positi
     return 0;
 }
 
-/* Say which argument an exception of NumPy's is about; the type of the exception stays. */
+/* Say which argument NumPy's complaint is about. Other exceptions are the caller's: they stay. */
 static void
 name_the_culprit(const char *name)
 {
@@ -67,10 +69,11 @@ name_the_culprit(const char *name)
     PyObject *value = NULL;
     PyObject *traceback = NULL;
 
-    if (PyErr_ExceptionMatches(PyExc_MemoryError)) {
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type != PyExc_TypeError && type != PyExc_ValueError && type != PyExc_OverflowError) {
+        PyErr_Restore(type, value, traceback);
         return;
     }
-    PyErr_Fetch(&type, &value, &traceback);
     PyErr_NormalizeException(&type, &value, &traceback);
     PyErr_Format(type, "%s: %S", name, value);
     Py_XDECREF(type);
@@ -113,9 +116,23 @@ dph_args_column(PyObject *obj, const char *name, npy_intp n)
 PyArrayObject *
 dph_args_offsets(PyObject *obj, const char *name, npy_intp n_items, int64_t *n_groups)
 {
-    PyArrayObject *array = one_dimensional(obj, name, NPY_INT64, -1);
+    PyArrayObject *array = NULL;
+    PyObject *any = PyArray_FROM_O(obj); /* NumPy would round a list of fractions to integers */
     int64_t bad = 0;
 
+    if (any == NULL) {
+        name_the_culprit(name);
+        return NULL;
+    }
+    if (PyArray_SIZE((PyArrayObject *)any) > 0 && !PyArray_ISINTEGER((PyArrayObject *)any)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected whole numbers, got %S", name,
+                     (PyObject *)PyArray_DESCR((PyArrayObject *)any));
+        Py_DECREF(any);
+        return NULL;
+    }
+    array = PyArray_SIZE((PyArrayObject *)any) > 0 ? one_dimensional(any, name, NPY_INT64, -1)
+                                                   : one_dimensional(any, name, NPY_DOUBLE, -1);
+    Py_DECREF(any);
     if (array == NULL) {
         return NULL;
     }
@@ -243,7 +260,11 @@ dph_workshop_open(dph_workshop *shop, int64_t n_threads, size_t scratch_doubles,
     n = (size_t)n_threads;
     shop->n_items = n_items;
     shop->progress = progress == Py_None ? NULL : progress;
-    shop->parallel = (dph_parallel){.n_threads = (int)n_threads, .chunk = chunk};
+    atomic_init(&shop->stopped, 0);
+    shop->parallel = (dph_parallel){.on_caller = (double)n_items * cost_ns < FEW_MS,
+                                    .n_threads = (int)n_threads,
+                                    .chunk = chunk,
+                                    .stopped = &shop->stopped};
     if (scratch_doubles > SIZE_MAX / sizeof(double) / n) {
         PyErr_NoMemory();
         return -1;

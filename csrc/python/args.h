@@ -54,6 +54,7 @@ typedef struct {
     PyObject *progress;         /* callable or NULL; borrowed */
     PyThreadState *thread;
     int64_t n_items;
+    atomic_int stopped; /* for kernels with long items */
 } dph_workshop;
 
 /* Allocate for n_items of about cost_ns each. Fewer threads are set up when the work does not fill

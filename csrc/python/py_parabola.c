@@ -40,6 +40,7 @@ const char dph_parabola_doc[] =
     "tokens, loss, params : (n,) float64; params may be None.\n"
     "offsets : (n_groups + 1,) int64; group g owns rows offsets[g] to offsets[g + 1].\n"
     "joint : also fit one vertex with two curvatures.\n"
+    "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
     "Returns an array of `parabola_dtype`, one record a group, each with its status.";
 
@@ -61,8 +62,10 @@ static int
 task(void *ctx, int64_t begin, int64_t end, int worker)
 {
     job *j = ctx;
+    dph_parabola_options options = j->options;
 
-    dph_parabola_fit(&j->batch, begin, end, &j->options, j->shop.scratch[worker],
+    options.stopped = &j->shop.stopped;
+    dph_parabola_fit(&j->batch, begin, end, &options, j->shop.scratch[worker],
                      j->shop.minimisers[worker], j->out);
     return DPH_OK;
 }

@@ -26,6 +26,7 @@ const char dph_powerlaw_doc[] =
     "score : 'loss' (mean squared residual) or 'log' (of log(loss - L_inf)).\n"
     "method : 'profile' (continuous) or 'grid' (n_grid floors over [0, 0.95 min loss]).\n"
     "weigh : 'points' or 'suites', what counts the same in a shared floor.\n"
+    "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
     "Returns an array of `powerlaw_dtype`, one record a suite, each with its status.";
 
@@ -47,8 +48,10 @@ static int
 task(void *ctx, int64_t begin, int64_t end, int worker)
 {
     job *j = ctx;
+    dph_powerlaw_options options = j->options;
 
-    dph_powerlaw_fit(&j->batch, begin, end, &j->options, j->shop.scratch[worker],
+    options.stopped = &j->shop.stopped;
+    dph_powerlaw_fit(&j->batch, begin, end, &options, j->shop.scratch[worker],
                      j->shop.minimisers[worker], j->out);
     return DPH_OK;
 }

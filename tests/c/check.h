@@ -26,8 +26,10 @@ check_report(int good, const char *file, int line, const char *text)
 }
 
 static inline int
-check_double(double got, double want, double allowed, const char *file, int line, const char *text)
+check_double(double got, double want, double rel, double abs_tol, const char *file, int line,
+             const char *text)
 {
+    double allowed = rel * fabs(want) + abs_tol;
     int good = got == want || fabs(got - want) <= allowed; /* the first for infinities */
 
     if (!check_report(good, file, line, text)) {
@@ -51,10 +53,10 @@ check_int(long long got, long long want, const char *file, int line, const char 
     check_int((long long)(got), (long long)(want), __FILE__, __LINE__, #got " == " #want)
 /* Within rel of the wanted value; NaN never passes. */
 #define CHECK_NEAR(got, want, rel)                                                                 \
-    check_double((got), (want), (rel) * fabs(want), __FILE__, __LINE__, #got " ~ " #want)
+    check_double((got), (want), (rel), 0, __FILE__, __LINE__, #got " ~ " #want)
 /* Within abs_tol of the wanted value. */
 #define CHECK_ABS(got, want, abs_tol)                                                              \
-    check_double((got), (want), (abs_tol), __FILE__, __LINE__, #got " ~ " #want)
+    check_double((got), (want), 0, (abs_tol), __FILE__, __LINE__, #got " ~ " #want)
 /* Two objects, byte for byte: any NaN equals itself, and -0 is not 0. */
 #define CHECK_SAME(p, q, n_bytes)                                                                  \
     check_report(memcmp((p), (q), (n_bytes)) == 0, __FILE__, __LINE__, #p " same as " #q)

@@ -1,11 +1,12 @@
-/* Run all suites, or those named as arguments; exit code 1 if a check fails or a name is unknown. */
+/* Run all suites, or those named as arguments; exit code 1 if a check fails or a name is unknown.
+ */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/minimise.h"
 #include "check.h"
+#include "fits.h"
 #include "suites.h"
 
 long check_passed = 0;
@@ -55,6 +56,11 @@ main(int argc, char **argv)
     int unknown = 0;
 
     dph_gsl_init();
+    fits_minimiser = dph_minimiser_new();
+    if (fits_minimiser == NULL) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
     for (int a = 1; a < argc; a++) {
         int known = 0;
 
@@ -74,6 +80,7 @@ main(int argc, char **argv)
             run(&suites[i]);
         }
     }
+    dph_minimiser_free(fits_minimiser);
     printf("%ld passed, %ld failed\n", check_passed, check_failed);
     return check_failed != 0 || unknown;
 }

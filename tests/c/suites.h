@@ -1,4 +1,5 @@
-/* One suite a file of the core; X(name) stands for test_<name>.c and its test_<name>(). */
+/* X(name) stands for test_<name>.c and its test_<name>(): one a file of the core, two for each law.
+ */
 #ifndef DPH_SUITES_H
 #define DPH_SUITES_H
 
@@ -13,8 +14,10 @@
     X(minimise)                                                                                    \
     X(parallel)                                                                                    \
     X(parabola)                                                                                    \
+    X(joint)                                                                                       \
     X(floorfit)                                                                                    \
-    X(powerlaw)
+    X(powerlaw)                                                                                    \
+    X(floors)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)

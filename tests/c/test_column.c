@@ -37,11 +37,16 @@ test_odd_values(void)
         for (int at = 0; at < 9; at++) {
             double x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
 
+            CHECK_INT(dph_column_finite(x, 9), 1);
             x[at] = bad[b];
             CHECK_INT(dph_column_summary(x, 9).finite, 0);
+            CHECK_INT(dph_column_finite(x, 9), 0);
+            CHECK_INT(dph_column_finite(x, at), 1);
         }
     }
     c = dph_column_summary((double[]){5e-324, 1.7e308, -1.7e308}, 3);
+    CHECK_INT(dph_column_finite(NULL, 0), 1);
+    CHECK_INT(dph_column_finite((double[]){5e-324, 1.7e308, -1.7e308}, 3), 1);
     CHECK(c.finite == 1 && c.min == -1.7e308 && c.max == 1.7e308 && c.distinct == 3);
 }
 

@@ -34,7 +34,8 @@ test_wampler(void)
     CHECK_ABS(rss, 0, 1e-15 * 3.4e6 * 3.4e6 * 21);
 }
 
-/* Lauchli's matrix: the squares of 1e-9 vanish beside 1, so normal equations are singular and QR is not. */
+/* Lauchli's matrix: the squares of 1e-9 vanish beside 1, so normal equations are singular and QR is
+ * not. */
 static void
 test_lauchli(void)
 {
@@ -49,7 +50,8 @@ test_lauchli(void)
     CHECK_NEAR(x[2], 3, 1e-6);
 }
 
-/* Random designs: the residual is orthogonal to every column, R^T R = A^T A, rss is what is left. */
+/* Random designs: the residual is orthogonal to every column, R^T R = A^T A, rss is what is left.
+ */
 static void
 test_random(void)
 {

@@ -91,7 +91,8 @@ test_every_item_once(void)
                 CHECK_INT(missed, 0);
                 CHECK_INT(atomic_load(&c.wrong), 0);
                 CHECK_INT(atomic_load(&c.items), sizes[s]);
-                CHECK_INT(atomic_load(&c.calls), sizes[s] / chunks[k] + (sizes[s] % chunks[k] != 0));
+                CHECK_INT(atomic_load(&c.calls),
+                          sizes[s] / chunks[k] + (sizes[s] % chunks[k] != 0));
             }
         }
     }
@@ -162,18 +163,23 @@ note_thread(void *ctx, int64_t begin, int64_t end, int worker)
 }
 
 static void
-test_small_job_stays_here(void)
+test_on_caller(void)
 {
     where w = {.caller = pthread_self()};
-    dph_parallel opts = {.n_threads = 8, .chunk = 5};
+    dph_parallel opts = {.on_caller = 1, .n_threads = 8, .chunk = 5};
 
-    CHECK_INT(dph_parallel_for(5, note_thread, &w, &opts), DPH_OK);
-    CHECK_INT(atomic_load(&w.calls), 1);
+    CHECK_INT(dph_parallel_for(500, note_thread, &w, &opts), DPH_OK);
+    CHECK_INT(atomic_load(&w.calls), 1); /* all items in one go */
     CHECK_INT(atomic_load(&w.away), 0);
     w.code = DPH_E_RANK;
-    CHECK_INT(dph_parallel_for(5, note_thread, &w, &opts), DPH_E_RANK);
+    CHECK_INT(dph_parallel_for(500, note_thread, &w, &opts), DPH_E_RANK);
     CHECK_INT(dph_parallel_for(0, note_thread, &w, &opts), DPH_OK);
     CHECK_INT(atomic_load(&w.calls), 2);
+    opts.on_caller = 0; /* else work never holds up the caller, however little */
+    w.code = DPH_OK;
+    atomic_store(&w.away, 0);
+    CHECK_INT(dph_parallel_for(1, note_thread, &w, &opts), DPH_OK);
+    CHECK_INT(atomic_load(&w.away), 1);
 }
 
 static void
@@ -239,14 +245,16 @@ test_failure(void)
     for (int last = 0; last < 3; last++) { /* no item after the failing one: still reported */
         slow s = {.ms = 0, .fail_at = 29, .code = DPH_E_RANK, .fail_too = -1};
 
-        CHECK_INT(dph_parallel_for(30, sleep_items, &s, &(dph_parallel){.n_threads = 4, .chunk = 1}),
-                  DPH_E_RANK);
+        CHECK_INT(
+            dph_parallel_for(30, sleep_items, &s, &(dph_parallel){.n_threads = 4, .chunk = 1}),
+            DPH_E_RANK);
     }
     {
         slow s = {.ms = 0, .fail_at = 5, .code = DPH_E_RANK, .fail_too = 6};
 
-        CHECK_INT(dph_parallel_for(30, sleep_items, &s, &(dph_parallel){.n_threads = 1, .chunk = 1}),
-                  DPH_E_RANK);
+        CHECK_INT(
+            dph_parallel_for(30, sleep_items, &s, &(dph_parallel){.n_threads = 1, .chunk = 1}),
+            DPH_E_RANK);
         CHECK_INT(atomic_load(&s.done), 5);
     }
 }
@@ -277,7 +285,8 @@ look(void *ctx, int64_t items_done)
     return w->calls == w->cancel_at;
 }
 
-/* Half of the wait is slack for a busy machine; a tenth of a second of silence is a failure anyway. */
+/* Half of the wait is slack for a busy machine; a tenth of a second of silence is a failure anyway.
+ */
 static void
 test_poll(void)
 {
@@ -302,15 +311,21 @@ test_cancel(void)
 {
     for (int threads = 1; threads <= 4; threads += 3) {
         slow s = {.ms = 5, .fail_at = -1, .fail_too = -1};
-        watch w = {
-            .caller = pthread_self(), .n_items = 2000, .cancel_at = 1, .last_ms = now_ms()};
-        dph_parallel opts = {.n_threads = threads, .chunk = 1, .poll = look, .poll_ctx = &w};
+        watch w = {.caller = pthread_self(), .n_items = 2000, .cancel_at = 1, .last_ms = now_ms()};
+        atomic_int stopped = 0;
+        dph_parallel opts = {.n_threads = threads,
+                             .chunk = 1,
+                             .poll = look,
+                             .poll_ctx = &w,
+                             .stopped = threads == 1 ? NULL : &stopped};
         double begin = now_ms();
 
         CHECK_INT(dph_parallel_for(2000, sleep_items, &s, &opts), DPH_E_CANCELLED);
         CHECK(now_ms() - begin < 500); /* of the 2.5 s or more that all would take */
         CHECK(atomic_load(&s.done) < 1000);
         CHECK_INT(w.wrong, 0);
+        CHECK_INT(w.calls, 1); /* no means no */
+        CHECK_INT(atomic_load(&stopped), threads != 1);
     }
 }
 
@@ -334,7 +349,7 @@ test_parallel(void)
 {
     test_every_item_once();
     test_same_bits();
-    test_small_job_stays_here();
+    test_on_caller();
     test_arguments();
     test_failure();
     test_poll();

@@ -16,6 +16,7 @@ from .search import minimise
 
 MIN_DISTINCT = 3
 JOINT_MIN_DISTINCT = 5
+JOINT_WORDS = {"joint_failed", "joint_at_bound", "joint_concave"}
 
 
 @dataclass
@@ -57,9 +58,7 @@ def _least_squares(rows, y):
     n = len(rows[0])
     left = [[sum(r[i] * r[j] for r in rows) for j in range(n)] for i in range(n)]
     right = [[sum(r[i] * Fraction(v) for r, v in zip(rows, y, strict=True))] for i in range(n)]
-    table = [
-        left[i] + right[i] + [Fraction(int(i == j)) for j in range(n)] for i in range(n)
-    ]
+    table = [left[i] + right[i] + [Fraction(int(i == j)) for j in range(n)] for i in range(n)]
     for i in range(n):
         pivot = next(k for k in range(i, n) if table[k][i] != 0)
         table[i], table[pivot] = table[pivot], table[i]
@@ -82,6 +81,8 @@ def _symmetric(x, y) -> Answer:
     condition = float(np.linalg.cond(np.vander(t, 3)))
     # What Householder QR may do to the coefficients in t, and so to the loss anywhere in [-1, 1].
     slack = 200 * np.finfo(float).eps * condition * max(map(abs, y)) * math.sqrt(n)
+    # Two good logarithms may differ in the last digit of x, which a narrow range magnifies.
+    slack += 4 * np.finfo(float).eps * abs(float(centre / half)) * condition * (max(y) - min(y))
     curvature = float(a * half * half)  # of t^2
     words: set[str] = set()
     unsure: set[str] = set()
@@ -101,6 +102,7 @@ def _symmetric(x, y) -> Answer:
     if vertex is not None and not unsure:
         t_vertex = (vertex - centre) / half
         vertex_slack = slack * (1 + 2 * abs(float(t_vertex))) / abs(curvature)
+        vertex_slack += 4 * np.finfo(float).eps * abs(float(centre / half))  # the digits of x_star
         if abs(abs(t_vertex) - 1) < max(vertex_slack, 1e-12):
             unsure |= {"clipped", "a_under_fallback", "a_over_fallback"}
     else:
@@ -109,8 +111,7 @@ def _symmetric(x, y) -> Answer:
         words.add("saturated")
     lowest = min(y)
     where = [v for v, yi in zip(x, y, strict=True) if yi == lowest]
-    inside = [lo < v < hi for v in where]
-    if not inside[0]:
+    if not any(lo < v < hi for v in where):
         words.add("unbracketed")
 
     loss_star = a * star * star + b * star + c

@@ -86,14 +86,14 @@ def loss_objective(suite: Suite, u, L_lo: float, L_hi: float):
     d = d - d.mean(axis=1, keepdims=True)
     B = (d @ (suite.y - suite.y.mean())) / np.sum(d * d, axis=1)
     L = suite.y.mean() - B * e.mean(axis=1)
-    out = ~((L >= L_lo) & (L <= L_hi))
-    L = np.where(out, np.where(L > L_hi, L_hi, L_lo), L)
+    out = ~((L_lo <= L) & (L_hi >= L))
+    L = np.where(out, np.where(L_hi < L, L_hi, L_lo), L)
     z = suite.y - L[:, None]
     B = np.where(out, np.sum(e * z, axis=1) / np.sum(e * e, axis=1), B)
     return np.sum((z - B[:, None] * e) ** 2, axis=1), L, B
 
 
-_U_GRID = np.geomspace(1e-6, U_MAX, 1500)
+_U_GRID = np.geomspace(1e-6, U_MAX, 600)
 
 
 def fit_loss(suite: Suite, L_lo: float, L_hi: float) -> Law:
@@ -101,7 +101,7 @@ def fit_loss(suite: Suite, L_lo: float, L_hi: float) -> Law:
     values = loss_objective(suite, _U_GRID, L_lo, L_hi)[0]
     best = int(np.nanargmin(values))
     near = _U_GRID[max(best - 1, 0) : best + 2]
-    u, objective = minimise(lambda u: loss_objective(suite, u, L_lo, L_hi)[0][0], near)
+    u, objective = minimise(lambda u: loss_objective(suite, u, L_lo, L_hi)[0][0], near, steps=40)
     _, (L,), (B,) = loss_objective(suite, u, L_lo, L_hi)
     alpha = u / suite.span
     log_A = (math.log(B) if B > 0 else math.nan) + alpha * math.log(suite.C.min())
@@ -152,7 +152,7 @@ def fit_set(columns, *, floor=None, score="loss", method="profile", n_grid=400, 
         fits = [fit_loss(suites[part[0]], 0.0, math.nextafter(top, 0))]
     else:
         gaps = np.concatenate([np.linspace(1, 0.02, 60), np.geomspace(0.02, 1e-12, 60)[1:]])
-        L = minimise(lambda L: joint(L)[1], top * (1 - gaps), steps=45)[0]
+        L = minimise(lambda L: joint(L)[1], top * (1 - gaps), steps=30)[0]
         fits = joint(L)[0]
     coefficients = 2 if floor is not None else 3
     for i, law in zip(part, fits or [Law(set())] * len(part), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 # Same examples every time, so that a red run is a change in the code; DELPHI_FUZZ=1000 explores.
@@ -19,6 +19,7 @@ def examples(n: int) -> settings:
         derandomize=not _FUZZ,
         deadline=None,
         database=None,
+        phases=(Phase.explicit, Phase.generate),  # data come from seeds: there is nothing to shrink
         suppress_health_check=list(HealthCheck),
     )
 
@@ -35,6 +36,11 @@ def stacked(groups, n_columns: int) -> list[np.ndarray]:
         np.concatenate([np.asarray(group[k], float) for group in groups] or [np.empty(0)])
         for k in range(n_columns)
     ]
+
+
+def bits(records) -> bytes:
+    """Every bit of every field; the padding between fields means nothing and may differ."""
+    return b"".join(np.ascontiguousarray(records[name]).tobytes() for name in records.dtype.names)
 
 
 _seed = st.integers(0, 2**32 - 1)
@@ -58,7 +64,9 @@ def _raw(draw, n):
 def bucket(draw):
     """tokens, loss, params of one budget: 0 to 12 runs."""
     n = draw(st.integers(0, 12))
-    kind = draw(st.sampled_from(["ladder"] * 4 + ["concave", "line", "few", "narrow", "raw", "lot"]))
+    kind = draw(
+        st.sampled_from(["ladder"] * 4 + ["concave", "line", "few", "narrow", "raw", "lot"])
+    )
     if kind == "raw":
         return tuple(draw(_raw(n)) for _ in range(3))
     rng = np.random.default_rng(draw(_seed))
@@ -81,6 +89,21 @@ def bucket(draw):
     tokens = 10**x
     params = 1e19 / tokens * np.exp(0.01 * rng.standard_normal(n))
     return tokens, loss, params
+
+
+@st.composite
+def realistic_bucket(draw, least=4):
+    """tokens, loss, params of a sweep as people run them: spread tokens, a minimum among them."""
+    n = draw(st.integers(least, 12))
+    rng = np.random.default_rng(draw(_seed))
+    width = rng.uniform(0.2, 1)
+    centre = rng.uniform(8.5, 11.5)
+    x = centre + width * (np.linspace(-1, 1, n) + 0.3 / n * rng.uniform(-1, 1, n))
+    under, over = rng.uniform(0.05, 0.6, 2)
+    vertex = centre + width * rng.uniform(-0.6, 0.6)
+    loss = 3 + np.where(x < vertex, under, over) * (x - vertex) ** 2
+    loss = loss + draw(st.sampled_from([0.0003, 0.003, 0.01])) * rng.standard_normal(n)
+    return 10**x, loss, 1e19 / 10**x * np.exp(0.01 * rng.standard_normal(n))
 
 
 @st.composite
