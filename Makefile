@@ -59,12 +59,12 @@ format: setup
 sanitize: setup build/ctest-asan build/ctest-valgrind
 	PYTHON=$(PYTHON) tools/system-packages.sh valgrind
 	ASAN_OPTIONS=detect_leaks=1 build/ctest-asan
-	valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=all build/ctest-valgrind
+	DPH_TEST_LIGHT=1 valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=all build/ctest-valgrind
 	DELPHI_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/asan --build-lib build/asan/lib
 	$(call under_asan) $(BIN)/python -c "import delphi._core as c; assert 'asan' in c.__file__, c"
-	$(call under_asan) $(BIN)/pytest -q -p no:cacheprovider tests/test_core_*.py
+	$(call under_asan) $(BIN)/pytest -q -p no:cacheprovider -o pythonpath= tests/test_core_*.py
 
-under_asan = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/asan/lib PYTHONMALLOC=malloc \
+under_asan = PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/asan/lib:$(CURDIR) PYTHONMALLOC=malloc \
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0
 

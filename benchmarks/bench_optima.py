@@ -1,4 +1,4 @@
-"""A table of 100,000 runs to its optima: masks and a call per bucket, sorted segments, and delphi."""
+"""A table of 100,000 runs to its optima: a mask and a call per bucket, sorted sums, delphi."""
 
 from __future__ import annotations
 
@@ -66,10 +66,18 @@ def main() -> None:
     runs["flops"] = runs["budget"]
     loop = timed(lambda: loop_optima(frame, 5), scale=10, repeats=1)
     numpy = timed(lambda: vectorised_optima(frame))
-    row("100,000 runs to optima (compute_optima)", loop, numpy,
-        timed(lambda: compat.compute_optima(frame)))  # fmt: skip
-    row("100,000 runs to optima (fit_isoflops, joint)", loop, numpy,
-        timed(lambda: fit_isoflops(runs, keep="all")))  # fmt: skip
+    row(
+        "100,000 runs to optima (compute_optima)",
+        loop,
+        numpy,
+        timed(lambda: compat.compute_optima(frame)),
+    )
+    row(
+        "100,000 runs to optima (fit_isoflops, joint)",
+        loop,
+        numpy,
+        timed(lambda: fit_isoflops(runs, keep="all")),
+    )
 
 
 if __name__ == "__main__":

@@ -94,11 +94,18 @@ def main() -> None:
 
     ends = np.array([0, len(frame)])
     one = timed(lambda: vectorised_fit(tokens[first], loss[first], params[first], ends))
-    row("parabola, 1 bucket (frame in)", timed(loop_frame), one,
-        timed(lambda: compat.fit_parabola(frame)))  # fmt: skip
-    row("parabola, 1 bucket (arrays in)",
-        timed(lambda: loop_fit(tokens[first], loss[first], params[first])), one,
-        timed(lambda: _core.parabola_fit(tokens[first], loss[first], params[first], ends)))  # fmt: skip
+    row(
+        "parabola, 1 bucket (frame in)",
+        timed(loop_frame),
+        one,
+        timed(lambda: compat.fit_parabola(frame)),
+    )
+    row(
+        "parabola, 1 bucket (arrays in)",
+        timed(lambda: loop_fit(tokens[first], loss[first], params[first])),
+        one,
+        timed(lambda: _core.parabola_fit(tokens[first], loss[first], params[first], ends)),
+    )
 
     def loop_all() -> None:
         for begin, end in spans[:1000]:

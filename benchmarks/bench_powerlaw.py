@@ -64,10 +64,18 @@ def main() -> None:
     flat_c, flat_y, offsets = C.ravel(), y.ravel(), np.arange(0, C.size + 1, C.shape[1])
     loop_one = timed(lambda: loop_grid(C[0], y[0]))
     numpy_one = timed(lambda: vectorised_grid(C[:1], y[:1]))
-    row("400-point grid, 1 suite (compat)", loop_one, numpy_one,
-        timed(lambda: compat.fit_asymptotic_powerlaw_per_q({"a": (C[0], y[0])})))  # fmt: skip
-    row("400-point grid, 1 suite (core)", loop_one, numpy_one,
-        timed(lambda: _core.powerlaw_fit(C[0], y[0], [0, 7], score="log", method="grid")))  # fmt: skip
+    row(
+        "400-point grid, 1 suite (compat)",
+        loop_one,
+        numpy_one,
+        timed(lambda: compat.fit_asymptotic_powerlaw_per_q({"a": (C[0], y[0])})),
+    )
+    row(
+        "400-point grid, 1 suite (core)",
+        loop_one,
+        numpy_one,
+        timed(lambda: _core.powerlaw_fit(C[0], y[0], [0, 7], score="log", method="grid")),
+    )
 
     def loop_all() -> None:
         for s in range(few):
@@ -76,11 +84,22 @@ def main() -> None:
     loop = timed(loop_all, scale=len(C) / few, repeats=3)
     numpy = timed(lambda: vectorised_grid(C, y), repeats=3)
     for n in sorted({1, threads}):
-        row(f"400-point grid, 10,000 suites, {n} thread(s)", loop, numpy,
-            timed(lambda n=n: _core.powerlaw_fit(
-                flat_c, flat_y, offsets, score="log", method="grid", n_threads=n)))  # fmt: skip
-        row(f"continuous profile, the same, {n} thread(s)", loop, numpy,
-            timed(lambda n=n: _core.powerlaw_fit(flat_c, flat_y, offsets, n_threads=n)))  # fmt: skip
+        row(
+            f"400-point grid, 10,000 suites, {n} thread(s)",
+            loop,
+            numpy,
+            timed(
+                lambda n=n: _core.powerlaw_fit(
+                    flat_c, flat_y, offsets, score="log", method="grid", n_threads=n
+                )
+            ),
+        )
+        row(
+            f"continuous profile, the same, {n} thread(s)",
+            loop,
+            numpy,
+            timed(lambda n=n: _core.powerlaw_fit(flat_c, flat_y, offsets, n_threads=n)),
+        )
 
 
 if __name__ == "__main__":

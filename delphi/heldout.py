@@ -97,8 +97,8 @@ def _points(
 ) -> NDArray[np.int64]:
     """Number the points: seeds of one budget share a number, a run that ended early has its own.
 
-    Rows come sorted by suite, finished before ended, and compute. Rounding would split seeds at its ties, a chain of near
-    neighbours has no end; within 10% of the lowest of them does neither.
+    Rows come sorted by suite, finished before ended, and compute. Rounding would split seeds at
+    its ties, a chain of near neighbours has no end; within 10% of the lowest does neither.
     """
     point = np.empty(len(flops), dtype=np.int64)
     number, lowest, where = 0, np.nan, None

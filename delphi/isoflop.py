@@ -13,11 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column, frame_columns
+from .arrays import column, frame_columns, to_pandas
 from .errors import DataError
 from .groups import group_rows
 from .heldout import is_crashed
-from .powerlaw import Method, PowerLaw, Score, fit_power_laws, laws_of_frame
+from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
 from .progress import progress_bar
 from .status import bits, failed, one_warning, status_text, status_texts, warn_about
 from .threads import thread_count
@@ -103,8 +103,7 @@ class Parabola:
         """Loss of the parabola at some token counts (> 0); NaN elsewhere."""
         raw = np.asarray(tokens, float)
         x = np.log10(np.where(raw > 0, raw, np.nan))
-        d = x - self.x_vertex
-        loss = self.c - self.b**2 / (4 * self.a) + self.a * d * d
+        loss = (self.a * x + self.b) * x + self.c
         return float(loss) if loss.ndim == 0 else loss
 
     def to_dict(self) -> dict[str, Any]:
@@ -284,10 +283,11 @@ class IsoflopLadder:
         FitWarning
             One count for every status that is not "ok".
         """
-        frame = fit_power_laws(
+        frame = fit_frame(
             self.optima, compute=compute, loss="loss_star", by="suite", floor=floor,
-            shared_floor=shared_floor, score=score, method=method, n_threads=1,
+            shared_floor=shared_floor, score=score, method=method,
         )  # fmt: skip
+        warn_about(frame["status_code"], "suites")
         return laws_of_frame(frame, "suite", score, "pinned" if floor is not None else method)
 
     def summary(self) -> str:
@@ -386,17 +386,21 @@ def fit_isoflops(
     """
     if keep not in ("good", "all"):
         raise DataError(f"keep: expected 'good' or 'all', got {keep!r}")
-    names = [by, "tokens", "params", "flops", "budget", "loss"]
-    table = frame_columns(runs, [*names, *(n for n in ("run_type", "state") if n in runs)])
-    table = table.rename(columns={by: "suite"})
+    numbers = ["tokens", "params", "flops", "budget", "loss"]
+    if by in numbers:
+        raise DataError(f"by={by!r}: a number of each run cannot name its suite")
+    runs = to_pandas(runs)
+    table = frame_columns(runs, [by, *numbers]).rename(columns={by: "suite"})
+    for name in ("run_type", "state"):
+        if name in runs:
+            table[name] = runs[name].astype(object).where(runs[name].notna(), "")
     sweep, left_out = _sweep_runs(table)
     fits = _fit_buckets(sweep, thread_count(n_threads), progress)
     unusable = bits(*NO_OPTIMUM) if keep == "good" else 0
     code = fits["status_code"].to_numpy()
     fits["used"] = (code >= 0) & (code & unusable == 0)
     warn_about(code, "buckets")
-    whole = runs if isinstance(runs, pd.DataFrame) else frame_columns(runs, list(runs.columns))
-    return IsoflopLadder(runs=whole.rename(columns={by: "suite"}), fits=fits, left_out=left_out)
+    return IsoflopLadder(runs=runs.assign(suite=runs[by]), fits=fits, left_out=left_out)
 
 
 def _sweep_runs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

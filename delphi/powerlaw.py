@@ -20,6 +20,9 @@ from .threads import thread_count
 
 __all__ = ["PowerLaw", "fit_power_law", "fit_power_laws"]
 
+_FITTED = ("n", "L_inf", "A", "alpha", "log_A", "rss")
+_RESULTS = (*_FITTED, "compute_min", "compute_max", "status", "status_code")
+
 Score = Literal["loss", "log"]
 Method = Literal["profile", "grid"]
 Weigh = Literal["points", "suites"]
@@ -237,7 +240,7 @@ def fit_power_law(
     record = _fit(
         C, y, np.array([0, len(C)]), None, pinned, score, method, n_grid, "points", 1, False
     )[0]
-    values = {name: record[name].item() for name in ("L_inf", "A", "alpha", "log_A", "n", "rss")}
+    values = {name: record[name].item() for name in _FITTED}
     law = PowerLaw(
         **values,
         score=score,
@@ -312,7 +315,35 @@ def fit_power_laws(
     >>> laws["L_inf"].round(6).tolist(), laws["alpha"].round(6).tolist()
     ([2.0, 2.0], [0.08, 0.09])
     """
+    laws = fit_frame(
+        frame, compute=compute, loss=loss, by=by, shared_floor=shared_floor, floor=floor,
+        score=score, method=method, n_grid=n_grid, weigh=weigh, n_threads=n_threads,
+        progress=progress,
+    )  # fmt: skip
+    warn_about(laws["status_code"], "groups")
+    return laws
+
+
+def fit_frame(
+    frame: Any,
+    *,
+    compute: str,
+    loss: str,
+    by: str | list[str],
+    shared_floor: bool = False,
+    floor: float | None = None,
+    score: Score = "loss",
+    method: Method = "profile",
+    n_grid: int = 400,
+    weigh: Weigh = "points",
+    n_threads: int | None = None,
+    progress: bool = False,
+) -> pd.DataFrame:
+    """`fit_power_laws` without its warning, for callers that warn in their own name."""
     labels = [by] if isinstance(by, str) else list(by)
+    taken = set(labels) & set(_RESULTS)
+    if taken:
+        raise DataError(f"by: {sorted(taken)} are names of results; rename the column first")
     table = frame_columns(frame, [*labels, compute, loss])
     C = column(table[compute], compute, strict=False, least=0)
     y = column(table[loss], loss, strict=False, least=0)
@@ -325,14 +356,13 @@ def fit_power_laws(
         thread_count(n_threads), progress,
     )  # fmt: skip
     laws = keys
-    for name in ("n", "L_inf", "A", "alpha", "log_A", "rss"):
+    for name in _FITTED:
         laws[name] = records[name]
     starts = offsets[:-1]
     laws["compute_min"] = np.minimum.reduceat(C, starts) if len(starts) else []
     laws["compute_max"] = np.maximum.reduceat(C, starts) if len(starts) else []
     laws["status"] = status_texts(records["status"])
     laws["status_code"] = records["status"]
-    warn_about(records["status"], "groups")
     return laws
 
 
@@ -359,5 +389,5 @@ def _fit(
                 score=cast(Score, score), method=cast(Method, method), n_grid=n_grid,
                 weigh=cast(Weigh, weigh), n_threads=n_threads, progress=callback,
             )  # fmt: skip
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise DataError(str(error)) from None

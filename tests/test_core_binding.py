@@ -561,20 +561,18 @@ class Interrupt:
 @pytest.mark.parametrize("progress", [None, lambda done, total: None])
 def test_ctrl_c_ends_a_long_batch(n_threads, progress):
     C, y, offsets = samples.laws(100_000 if not SANITIZED else 20_000)
-    with pytest.raises(KeyboardInterrupt), Interrupt(0.2) as wait:
+
+    def work():
         while True:
             _core.powerlaw_fit(
-                C,
-                y,
-                offsets,
-                method="grid",
-                score="log",
-                n_grid=2000,
-                n_threads=n_threads,
+                C, y, offsets, method="grid", score="log", n_grid=2000, n_threads=n_threads,
                 progress=progress,
-            )
+            )  # fmt: skip
+
+    with pytest.raises(KeyboardInterrupt), Interrupt(0.2) as wait:
+        work()
     assert wait.took < 0.2 + (3 if SANITIZED else 0.3), "0.2 s on an idle machine"
-    assert call("powerlaw").tobytes() == call("powerlaw").tobytes()
+    assert (call("powerlaw")["n"] == N).all(), "the module works afterwards"
 
 
 LONG_ITEMS = {

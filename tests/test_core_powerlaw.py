@@ -400,8 +400,12 @@ def test_failures_take_no_part_in_a_shared_floor():
     wanted = fit(good, sets=[0, 2])
     assert samples.bits(r[[1, -1]]) == samples.bits(wanted)
     assert [words(code) for code in r["status"][[0, 2, 3, 4, 5]]] == [
-        {"too_few_points"}, {"not_decreasing"}, {"constant_loss"}, {"too_few_points"}, {"bad_value"},
-    ]  # fmt: skip
+        {"too_few_points"},
+        {"not_decreasing"},
+        {"constant_loss"},
+        {"too_few_points"},
+        {"bad_value"},
+    ]
 
 
 def test_sets_without_suites_are_fine():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -202,8 +203,8 @@ def test_the_frame_of_fits():
     fits = fit_isoflops(ladder(noise=0.003)).fits
     assert list(fits.columns) == [
         "suite", "budget", "compute", "n", "a", "b", "c", "x_vertex", "x_star", "tokens_star",
-        "params_star", "loss_star", "a_under", "a_over", "rss", "se_x_star", "se_loss_star", "x_min",
-        "x_max", "joint_x_star", "joint_tokens_star", "joint_loss_star", "joint_a_under",
+        "params_star", "loss_star", "a_under", "a_over", "rss", "se_x_star", "se_loss_star",
+        "x_min", "x_max", "joint_x_star", "joint_tokens_star", "joint_loss_star", "joint_a_under",
         "joint_a_over", "joint_rss", "status", "status_code", "used",
     ]  # fmt: skip
     assert fits["used"].dtype == bool
@@ -325,13 +326,10 @@ def test_a_frame_may_have_a_suite_and_another_column_that_names_it():
 
 
 @pytest.mark.parametrize("by", ["budget", "tokens", "loss", "state", "run_type"])
-def test_a_column_with_another_job_cannot_name_the_suite_by_a_crash(by):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)
-            fit_isoflops(ladder(), by=by)
-    except DataError as error:
-        assert by in str(error)
+def test_a_column_with_another_job_names_the_suite_or_is_refused(by):
+    with warnings.catch_warnings(), contextlib.suppress(DataError):
+        warnings.simplefilter("ignore", FitWarning)
+        assert len(fit_isoflops(ladder(), by=by).suites) >= 1
 
 
 @pytest.mark.parametrize("change", [pl.from_pandas, pa.Table.from_pandas])

@@ -7,7 +7,7 @@ dph_groups_check(const int64_t *offsets, int64_t n_groups, int64_t n, int64_t *b
 {
     int64_t g = 0;
 
-    if (offsets[0] != 0) {
+    if (n_groups < 0 || offsets[0] != 0) {
         goto wrong;
     }
     for (g = 1; g <= n_groups; g++) {

@@ -169,6 +169,7 @@ scan_and_refine(solvers *m, dph_function f, void *ctx, const double *grid, int n
     double values[DPH_SCAN_MAX] = {0};
     double slopes[DPH_SCAN_MAX] = {0};
     double x = 0;
+    double level = 0;
     int lowest = 0;
 
     *out = (dph_minimum){.x = NAN, .value = INFINITY};
@@ -188,19 +189,21 @@ scan_and_refine(solvers *m, dph_function f, void *ctx, const double *grid, int n
             consider(&p, x, out);
         }
     }
+    /* A plateau that reaches an end counts as that end: nothing inside is better. */
+    if (slopes[0] >= 0 && values[0] <= out->value) {
+        *out = (dph_minimum){.x = grid[0], .value = values[0], .edge = -1};
+    }
+    level = fmin(out->value, values[lowest]);
+    if (slopes[n - 1] <= 0 && values[n - 1] <= level + 16 * GSL_DBL_EPSILON * fabs(level)) {
+        *out = (dph_minimum){.x = grid[n - 1], .value = values[n - 1], .edge = 1};
+        return DPH_OK;
+    }
     /* A grid point below all of them and its neighbours hides a minimum that no sign betrays. */
     if (lowest > 0 && lowest < n - 1 && values[lowest] < out->value) {
         if (!refine_by_value(m, &p, grid[lowest - 1], grid[lowest], grid[lowest + 1], &x)) {
             return DPH_E_NO_CONVERGENCE;
         }
         consider(&p, x, out);
-    }
-    if (slopes[0] >= 0 && values[0] <= out->value) {
-        *out = (dph_minimum){.x = grid[0], .value = values[0], .edge = -1};
-    }
-    /* A plateau that reaches the last point counts as that end: nothing inside is better. */
-    if (slopes[n - 1] <= 0 && values[n - 1] <= out->value * (1 + 16 * GSL_DBL_EPSILON)) {
-        *out = (dph_minimum){.x = grid[n - 1], .value = values[n - 1], .edge = 1};
     }
     return isfinite(out->value) ? DPH_OK : DPH_E_NO_CONVERGENCE;
 }

@@ -7,6 +7,13 @@
 #include <stddef.h>
 #include <time.h>
 
+/* A clock that nobody sets back, where condition variables can wait by it. */
+#ifdef __APPLE__
+#define POLL_CLOCK CLOCK_REALTIME
+#else
+#define POLL_CLOCK CLOCK_MONOTONIC
+#endif
+
 typedef struct {
     int64_t n_items;
     int64_t chunk;
@@ -71,7 +78,7 @@ next_poll(void)
 {
     struct timespec t = {0};
 
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(POLL_CLOCK, &t);
     t.tv_nsec += (long)DPH_POLL_MS * 1000000L;
     if (t.tv_nsec >= 1000000000L) {
         t.tv_nsec -= 1000000000L;
@@ -109,6 +116,25 @@ attend(job *j, const dph_parallel *opts)
     pthread_mutex_unlock(&j->lock);
 }
 
+static int
+idle_init(pthread_cond_t *idle)
+{
+    pthread_condattr_t attributes;
+    int failed = pthread_condattr_init(&attributes);
+
+    if (failed) {
+        return failed;
+    }
+#ifndef __APPLE__
+    failed = pthread_condattr_setclock(&attributes, POLL_CLOCK);
+#endif
+    if (!failed) {
+        failed = pthread_cond_init(idle, &attributes);
+    }
+    pthread_condattr_destroy(&attributes);
+    return failed;
+}
+
 int
 dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *opts)
 {
@@ -121,6 +147,11 @@ dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *
     int n_threads = opts->n_threads;
     int started = 0;
 
+    /* The counter of items taken runs past the end by a chunk a thread. */
+    if (n_items > INT64_MAX / (2 * DPH_MAX_THREADS)) {
+        return DPH_E_ARGUMENT;
+    }
+    j.chunk = opts->chunk < n_items ? opts->chunk : n_items;
     if (n_threads < 1 || n_threads > DPH_MAX_THREADS || opts->chunk < 1 || n_items < 0) {
         return DPH_E_ARGUMENT;
     }
@@ -128,7 +159,7 @@ dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *
         int code = n_items > 0 ? task(ctx, 0, n_items, 0) : DPH_OK;
         return code < 0 ? code : DPH_OK;
     }
-    n_chunks = n_items / opts->chunk + (n_items % opts->chunk != 0);
+    n_chunks = n_items / j.chunk + (n_items % j.chunk != 0);
     if ((int64_t)n_threads > n_chunks) {
         n_threads = (int)n_chunks;
     }
@@ -138,7 +169,7 @@ dph_parallel_for(int64_t n_items, dph_task task, void *ctx, const dph_parallel *
     if (pthread_mutex_init(&j.lock, NULL) != 0) {
         return DPH_E_MEMORY;
     }
-    if (pthread_cond_init(&j.idle, NULL) != 0) {
+    if (idle_init(&j.idle) != 0) {
         pthread_mutex_destroy(&j.lock);
         return DPH_E_MEMORY;
     }

@@ -40,7 +40,7 @@
     X(DPH_W_A_OVER_FALLBACK, 1 << 5, "a_over_fallback",                                            \
       "no positive curvature above the vertex: the symmetric one stands in")                       \
     X(DPH_W_JOINT_FAILED, 1 << 6, "joint_failed",                                                  \
-      "too few distinct points (five needed) for one vertex with two curvatures")                  \
+      "no fit of one vertex with two curvatures: it needs five distinct points")                   \
     X(DPH_W_JOINT_AT_BOUND, 1 << 7, "joint_at_bound",                                              \
       "the vertex of the two-curvature fit sits at the edge of its search range")                  \
     X(DPH_W_JOINT_CONCAVE, 1 << 8, "joint_concave",                                                \

@@ -8,7 +8,7 @@
 #include "../base/veclog.h"
 
 #define COLS 3
-#define JOINT_SCAN 24
+#define JOINT_SCAN 48
 #define JOINT_MIN_DISTINCT 5
 #define BLOCK 1024 /* points whose logs are taken in one go */
 
@@ -202,6 +202,10 @@ fit_symmetric(bucket *k, double loss_mean, int distinct, dph_parabola *out)
     for (int64_t i = 0; i < n; i++) {
         double residual = (k->loss[i] - loss_mean) - linear * k->p1[i] - curvature * k->p2[i];
         rss += residual * residual;
+    }
+    if (!isfinite(rss) || !isfinite(curvature)) {
+        no_parabola(out, n, DPH_E_BAD_VALUE);
+        return;
     }
     /* Back to powers of d = x - mean, then of x. */
     slope = linear - curvature * skew;

@@ -19,7 +19,7 @@ typedef struct {
     double a;               /* curvature, loss per decade^2 */
     double b;               /* loss per decade */
     double c;               /* loss */
-    double x_vertex;        /* -b / 2a, log10 tokens, wherever it lies */
+    double x_vertex;        /* -b / 2a, log10 tokens, wherever it lies; inf if a is 0 */
     double x_star;          /* x_vertex moved into [x_min, x_max] */
     double tokens_star;     /* 10^x_star, tokens */
     double params_star;     /* on the line log10(params) ~ x, at x_star; NaN without params */
@@ -49,7 +49,7 @@ typedef struct {
 } dph_parabola_batch;
 
 typedef struct {
-    int joint; /* also fit one vertex with two curvatures (some 40 linear fits a group) */
+    int joint; /* also fit one vertex with two curvatures (some 60 linear fits a group) */
     const atomic_int *stopped; /* not 0: give up, results are not needed; may be NULL */
 } dph_parabola_options;
 

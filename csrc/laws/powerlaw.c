@@ -8,6 +8,7 @@
 #define FLOOR_SCAN 48
 #define FLOOR_DECADES 9.0
 #define GRID_TOP 0.95
+#define LOSS_MIN 1e-300 /* below it the vectorised logarithm would meet subnormal numbers */
 
 /* A suite with the record it fills and the last inner fit made for it. */
 typedef struct {
@@ -35,10 +36,19 @@ members_in_doubles(int64_t n_suites)
     return ((size_t)n_suites * sizeof(member) + sizeof(double) - 1) / sizeof(double);
 }
 
-size_t
-dph_powerlaw_scratch(int64_t n_points, int64_t n_suites)
+static int
+needs_block(const dph_powerlaw_options *options)
 {
-    return members_in_doubles(n_suites) + (size_t)n_points * (2 + DPH_FLOOR_BLOCK);
+    return options->score == DPH_SCORE_LOG && options->search == DPH_SEARCH_GRID;
+}
+
+size_t
+dph_powerlaw_scratch(int64_t n_points, int64_t n_suites, int64_t n_largest,
+                     const dph_powerlaw_options *options)
+{
+    size_t block = needs_block(options) ? (size_t)n_largest * DPH_FLOOR_BLOCK : 0;
+
+    return members_in_doubles(n_suites) + 2 * (size_t)n_points + block;
 }
 
 double
@@ -95,7 +105,8 @@ prepare(member *m, const double *compute, const double *loss, int64_t n, double 
     if (n == 0) {
         return DPH_E_TOO_FEW_POINTS;
     }
-    if (!c.finite || !y.finite || !(c.min > 0) || (!pinned && !(y.min > 0)) || isinf(floor)) {
+    if (!c.finite || !y.finite || !(c.min > 0) || (!pinned && !(y.min >= LOSS_MIN)) ||
+        isinf(floor)) {
         return DPH_E_BAD_VALUE;
     }
     if (n > 1 && c.distinct == 1) {
@@ -188,15 +199,19 @@ floor_objective(double L, void *ctx, double *slope)
 }
 
 static void
-finish_member(const set *group, member *m, int32_t status, int64_t grid_index, int coefficients)
+finish_member(const set *group, member *m, int32_t status, int64_t grid_index, int n_floors)
 {
     dph_powerlaw *out = m->out;
     double alpha = m->fit.u / m->data.span;
     double rss = 0;
+    int64_t spare = 0; /* distinct points beyond the two coefficients of each suite */
 
     if (!(alpha > 0) || !isfinite(alpha)) {
         no_law(out, m->data.n, DPH_E_NOT_DECREASING);
         return;
+    }
+    for (int64_t q = 0; q < group->n_members; q++) {
+        spare += group->members[q].distinct - 2;
     }
     for (int64_t i = 0; i < m->data.n; i++) {
         double model = m->fit.L + exp(m->fit.log_B - m->fit.u * m->data.s[i]);
@@ -214,16 +229,19 @@ finish_member(const set *group, member *m, int32_t status, int64_t grid_index, i
     if (m->fit.edge != 0) {
         out->status |= DPH_W_ALPHA_AT_BOUND;
     }
-    if (group->n_members == 1 && m->distinct <= coefficients) {
+    if (spare <= n_floors) {
         out->status |= DPH_W_SATURATED;
+    }
+    if (!isfinite(rss) || !isfinite(out->score)) {
+        no_law(out, m->data.n, DPH_E_BAD_VALUE);
     }
 }
 
 static void
-finish_set(set *group, int32_t status, int64_t grid_index, int coefficients)
+finish_set(set *group, int32_t status, int64_t grid_index, int n_floors)
 {
     for (int64_t q = 0; q < group->n_members; q++) {
-        finish_member(group, &group->members[q], status, grid_index, coefficients);
+        finish_member(group, &group->members[q], status, grid_index, n_floors);
     }
 }
 
@@ -254,7 +272,7 @@ fit_pinned(set *group, double floor)
         if (isnan(floor_objective(floor, &one, &slope))) {
             fail_set(&one, one.code != DPH_OK ? one.code : DPH_E_NO_CONVERGENCE);
         } else {
-            finish_set(&one, DPH_OK, -1, 2);
+            finish_set(&one, DPH_OK, -1, 0);
         }
     }
 }
@@ -277,7 +295,7 @@ fit_profile(set *group)
         if (code != DPH_OK) {
             fail_set(group, code);
         } else {
-            finish_set(group, floor_flags(m->fit.L, L_hi), -1, 3);
+            finish_set(group, floor_flags(m->fit.L, L_hi), -1, 1);
         }
         return;
     }
@@ -294,7 +312,7 @@ fit_profile(set *group)
         fail_set(group, group->code != DPH_OK ? group->code : code);
         return;
     }
-    finish_set(group, floor_flags(best.x, L_hi), -1, 3);
+    finish_set(group, floor_flags(best.x, L_hi), -1, 1);
 }
 
 /* Scores of one block of floors, summed over the members; inf where some member has no falling law.
@@ -369,7 +387,7 @@ fit_grid(set *group)
         fail_set(group, group->code != DPH_OK ? group->code : DPH_E_NO_CONVERGENCE);
         return;
     }
-    finish_set(group, (index == 0 ? DPH_W_FLOOR_AT_ZERO : 0), index, 3);
+    finish_set(group, (index == 0 ? DPH_W_FLOOR_AT_ZERO : 0), index, 1);
 }
 
 static void

@@ -54,8 +54,10 @@ typedef struct {
     const double *floors;   /* [n_sets] pinned L_inf, NaN where it is free; NULL if all are free */
 } dph_powerlaw_batch;
 
-/* Doubles of scratch that sets of up to n_points points in n_suites suites need. */
-size_t dph_powerlaw_scratch(int64_t n_points, int64_t n_suites);
+/* Doubles of scratch that sets of up to n_points points in n_suites suites need, the largest suite
+ * of all having n_largest points. */
+size_t dph_powerlaw_scratch(int64_t n_points, int64_t n_suites, int64_t n_largest,
+                            const dph_powerlaw_options *options);
 
 /* Fit sets [begin, end); the record of suite s goes to out[s].
  *
@@ -64,8 +66,10 @@ size_t dph_powerlaw_scratch(int64_t n_points, int64_t n_suites);
  *
  * Per suite: DPH_E_BAD_VALUE, DPH_E_EQUAL_X, DPH_E_TOO_FEW_POINTS (profile: fewer distinct C than
  * coefficients; grid and pinned: fewer than two), DPH_E_CONSTANT_LOSS, DPH_E_NOT_DECREASING,
- * DPH_E_FLOOR_TOO_HIGH, DPH_E_NO_CONVERGENCE. Such a suite takes no part in the floor of its set.
- * Otherwise warning bits FLOOR_AT_ZERO, FLOOR_AT_MIN, ALPHA_AT_BOUND, SATURATED.
+ * DPH_E_FLOOR_TOO_HIGH, DPH_E_NO_CONVERGENCE. A suite whose data rule out a law takes no
+ * part in the floor of its set; where the search itself fails, or the log grid finds no floor at
+ * which every suite falls, the whole set fails. Otherwise warning bits FLOOR_AT_ZERO, FLOOR_AT_MIN,
+ * ALPHA_AT_BOUND, SATURATED.
  */
 void dph_powerlaw_fit(const dph_powerlaw_batch *batch, int64_t begin, int64_t end,
                       const dph_powerlaw_options *options, double *scratch,

@@ -110,6 +110,7 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     npy_intp n = 0;
     npy_intp shape = 0;
     double per_set = 0;
+    size_t scratch = 0;
 
     if (dph_args_parse("powerlaw_fit", spec, 11, 3, args, n_args, names, values) < 0 ||
         dph_args_word(values[5], "score", scores, 2, 0, &j.options.score) < 0 ||
@@ -167,8 +168,9 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
         most_suites = last - first > most_suites ? last - first : most_suites;
     }
     per_set = (double)(n_sets > 0 ? n_sets : 1);
-    if (dph_workshop_open(&j.shop, n_threads, dph_powerlaw_scratch(most_points, most_suites), 1,
-                          n_sets,
+    scratch = dph_powerlaw_scratch(most_points, most_suites,
+                                   dph_groups_largest(j.batch.offsets, n_suites), &j.options);
+    if (dph_workshop_open(&j.shop, n_threads, scratch, 1, n_sets,
                           set_cost(&j.options, (double)n / per_set, (double)n_suites / per_set),
                           values[10]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {

@@ -1,3 +1,4 @@
+#include "base/groups.h"
 #include "fits.h"
 
 #include <stdlib.h>
@@ -78,7 +79,9 @@ fit_powerlaws(const double *compute, const double *loss, const int64_t *offsets,
     const int64_t sets[] = {0, n_suites};
     dph_powerlaw_batch batch = {
         .compute = compute, .loss = loss, .offsets = offsets, .sets = sets, .floors = &floor};
-    size_t size = dph_powerlaw_scratch(offsets[n_suites], n_suites) * sizeof(double);
+    int64_t largest = dph_groups_largest(offsets, n_suites);
+    size_t size =
+        dph_powerlaw_scratch(offsets[n_suites], n_suites, largest, options) * sizeof(double);
     double *scratch = malloc(size + (size == 0));
 
     memset(out, 0x55, (size_t)n_suites * sizeof *out);

@@ -202,7 +202,7 @@ test_batch(void)
         floors[t] = t % 4 == 1 ? 0.5 : NAN;
     }
     for (int i = 0; i < 8; i++) {
-        j.scratch[i] = malloc(dph_powerlaw_scratch(3 * 9, 3) * sizeof(double));
+        j.scratch[i] = malloc(dph_powerlaw_scratch(3 * 9, 3, 9, &log_grid) * sizeof(double));
         j.minimisers[i] = dph_minimiser_new();
         CHECK(j.scratch[i] != NULL && j.minimisers[i] != NULL);
     }
@@ -210,7 +210,7 @@ test_batch(void)
         size_t bytes = (size_t)suite * sizeof *out;
 
         j.options = *options[o];
-        j.options.n_grid = 50;
+        j.options.n_grid = 20;
         for (int t = 0; t < N_SETS; t++) {
             int64_t local[4];
 

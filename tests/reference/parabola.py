@@ -1,7 +1,7 @@
-"""IsoFLOP parabola in exact rationals: what csrc/laws/parabola.c has to find, without any haste.
+"""IsoFLOP parabola in exact rationals: what csrc/laws/parabola.c has to find, without haste.
 
-The symmetric parabola is solved in fractions on the float64 log10(tokens), so nothing is rounded but
-the last digit. The two-curvature fit is a dense scan of its vertex with a polish.
+The symmetric parabola is solved in fractions on the float64 log10(tokens), so nothing is rounded
+but the last digit. The two-curvature fit is a dense scan of its vertex with a polish.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One-dimensional minimisation that nobody can misread: the best of a grid, then golden sections."""
+"""One-dimensional minimisation to read at a glance: the best of a grid, then golden sections."""
 
 from __future__ import annotations
 
