@@ -107,9 +107,13 @@ def main() -> None:
         timed(lambda: _core.parabola_fit(tokens[first], loss[first], params[first], ends)),
     )
 
+    whole = pd.DataFrame({"tokens": tokens, "loss": loss, "params": params})
+    frames = [whole.iloc[begin:end] for begin, end in spans[:1000]]
+
     def loop_all() -> None:
-        for begin, end in spans[:1000]:
-            loop_fit(tokens[begin:end], loss[begin:end], params[begin:end])
+        """A notebook hands each bucket over as a frame."""
+        for sub in frames:
+            loop_fit(*(sub[name].to_numpy(float) for name in ("tokens", "loss", "params")))
 
     loop = timed(loop_all, scale=10)
     numpy = timed(lambda: vectorised_fit(tokens, loss, params, offsets))

@@ -13,35 +13,56 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+from .backtest import Backtest, backtest
+from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
 from .errors import DataError, DataWarning, FitWarning
 from .heldout import forecast, score_held_out
+from .isocurves import IsocurveComparison, compare_isocurves
 from .isoflop import IsoflopLadder, Parabola, fit_isoflops, fit_parabola
+from .overtraining import OvertrainingCost, overtraining_cost
+from .posterior import LawPosterior, fit_posterior
 from .powerlaw import PowerLaw, fit_power_law, fit_power_laws
 from .runs import left_out_table, match_grid, read_runs
+from .seeds import seed_noise
+from .speedup import Speedup, effective_speedup
 
 if TYPE_CHECKING:
     from . import compat, figures, report, simulate
 
 __all__ = [
+    "Backtest",
+    "BootstrapResult",
     "DataError",
     "DataWarning",
     "FitWarning",
+    "IsocurveComparison",
     "IsoflopLadder",
+    "LawPosterior",
+    "OvertrainingCost",
     "Parabola",
     "PowerLaw",
+    "Speedup",
     "__version__",
+    "backtest",
+    "bootstrap_ladder",
+    "bootstrap_law",
+    "compare_isocurves",
     "compat",
+    "effective_speedup",
     "figures",
     "fit_isoflops",
     "fit_parabola",
+    "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
     "forecast",
     "left_out_table",
     "match_grid",
+    "overtraining_cost",
     "read_runs",
     "report",
     "score_held_out",
+    "seed_noise",
     "simulate",
 ]
 

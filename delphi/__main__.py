@@ -2,7 +2,12 @@
 
 import sys
 
-from delphi.cli import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        from delphi.cli import main
+
+        code = main()
+    except KeyboardInterrupt:  # during the imports above, before main() can say so
+        print("delphi: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

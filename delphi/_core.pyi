@@ -8,14 +8,30 @@ from numpy.typing import ArrayLike, NDArray
 
 MAX_THREADS: int
 STATUS: dict[int, tuple[str, str]]
+isocurve_dtype: np.dtype[np.void]
 line_dtype: np.dtype[np.void]
 parabola_dtype: np.dtype[np.void]
+posterior_draw_dtype: np.dtype[np.void]
+posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
 t_quantile: np.ufunc
+chi2_quantile: np.ufunc
 
+def isocurve_fit(
+    tokens: ArrayLike,
+    loss: ArrayLike,
+    params: ArrayLike | None,
+    offsets: ArrayLike,
+    *,
+    shape: Literal["parabola", "windowed", "joint", "cubic", "two-power"] = "windowed",
+    window: float = 0.5,
+    loo: bool = False,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...
 def line_fit(x: ArrayLike, y: ArrayLike, offsets: ArrayLike) -> NDArray[np.void]: ...
 def parabola_fit(
     tokens: ArrayLike,
@@ -24,9 +40,25 @@ def parabola_fit(
     offsets: ArrayLike,
     *,
     joint: bool = False,
+    window: float = 0.0,
+    diagnose: bool = False,
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
+def posterior_fit(
+    compute: ArrayLike,
+    loss: ArrayLike,
+    offsets: ArrayLike,
+    uniforms: ArrayLike,
+    *,
+    noise: ArrayLike | None = None,
+    noise_dof: float = 0.0,
+    alpha_range: ArrayLike | None = (0.01, 1.5),
+    powers: ArrayLike | None = (0.0,),
+    power_weights: ArrayLike | None = (1.0,),
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.void], NDArray[np.void]]: ...
 def powerlaw_fit(
     compute: ArrayLike,
     loss: ArrayLike,
@@ -41,3 +73,38 @@ def powerlaw_fit(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
+def bootstrap_law(
+    compute: ArrayLike,
+    loss: ArrayLike,
+    at: ArrayLike,
+    draws: ArrayLike,
+    *,
+    kind: Literal["pairs", "residual", "wild"] = "pairs",
+    residuals: ArrayLike | None = None,
+    floor: float | None = None,
+    score: Literal["loss", "log"] = "loss",
+    method: Literal["profile", "grid"] = "profile",
+    n_grid: int = 400,
+    laws: bool = False,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...
+def bootstrap_ladder(
+    tokens: ArrayLike,
+    loss: ArrayLike,
+    offsets: ArrayLike,
+    compute: ArrayLike,
+    at: ArrayLike,
+    draws: ArrayLike,
+    *,
+    residuals: ArrayLike | None = None,
+    window: float | None = None,
+    unusable: int | None = None,
+    floor: float | None = None,
+    score: Literal["loss", "log"] = "loss",
+    method: Literal["profile", "grid"] = "profile",
+    n_grid: int = 400,
+    laws: bool = False,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import cells
 from .errors import DataError
 
-__all__ = ["column", "frame_columns", "to_pandas"]
+__all__ = ["as_array", "column", "floats", "frame_columns", "to_pandas"]
 
 
 def column(
@@ -39,7 +39,7 @@ def column(
     DataError
         Names the column and the first bad rows, counted from 1.
     """
-    raw = values if isinstance(values, pd.Series) else np.asarray(values)
+    raw = values if isinstance(values, pd.Series) else as_array(values, name)
     if raw.ndim != 1:
         raise DataError(f"{name}: expected one dimension, got {raw.ndim}")
     if n is not None and len(raw) != n:
@@ -53,6 +53,36 @@ def column(
     if np.any(why > cells.MISSING):
         raise DataError(f"bad values\n{cells.bad_cells(name, name, raw, why)}")
     return np.ascontiguousarray(numbers)
+
+
+def as_array(values: Any, name: str) -> NDArray[Any]:
+    """Anything as an array; masked values as missing ones.
+
+    Raises
+    ------
+    DataError
+        Rows of unequal length.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def floats(values: Any, name: str) -> NDArray[np.float64]:
+    """Numbers of any shape as float64, for evaluating a law at them.
+
+    Raises
+    ------
+    DataError
+        Something in it is not a number.
+    """
+    try:
+        return as_array(values, name).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: {error}") from None
 
 
 def to_pandas(frame: Any) -> pd.DataFrame:

@@ -26,6 +26,8 @@ def numbers(raw: Any) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
             raw = raw.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
             raw = raw.to_numpy(dtype=object)
+    if isinstance(raw, np.ma.MaskedArray):
+        raw = np.ma.filled(raw.astype(np.float64), np.nan)
     cells = np.asarray(raw)
     if cells.dtype.kind in "iuf":
         values = cells.astype(np.float64)

@@ -33,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 after an error, with one line about it on stderr; 130 after Ctrl-C.
+        0; 2 after an error, with what is wrong on stderr; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(argv)
     try:
+        # All the heavy imports are inside, so that Ctrl-C ends them in one line as well.
+        options = _parser().parse_args(argv)
         # Output goes to the console only when all of it is known.
         print(options.run(options), end="")
         sys.stdout.flush()
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         if not _expected(error):
             raise
-        print(f"delphi: {_one_line(error)}", file=sys.stderr)
+        print(f"delphi: {_message(error)}", file=sys.stderr)
         return FAILED
     return 0
 
@@ -59,14 +60,20 @@ def _expected(error: Exception) -> bool:
     """Whether an error is about the input, the disk or a missing extra, and not ours."""
     from delphi.errors import DataError
 
-    return isinstance(error, DataError | OSError | ImportError)
+    if isinstance(error, ImportError):
+        return not (error.name or "").startswith("delphi")
+    return isinstance(error, DataError | OSError)
 
 
-def _one_line(error: Exception) -> str:
+def _message(error: Exception) -> str:
+    """What went wrong: one line, or as many as the error has, the later ones indented."""
+    from delphi.shorthand import printable
+
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{printable(error.filename)}: " if error.filename else ""
         return f"{where}{error.strerror}"
-    return " ".join(str(error).split())
+    lines = [" ".join(printable(line).split()) for line in str(error).splitlines()]
+    return "\n  ".join(line for line in lines if line)
 
 
 def _report(options: argparse.Namespace) -> str:
@@ -175,6 +182,12 @@ def _pair(text: str) -> tuple[str, str]:
     return left, right
 
 
+def _directory(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("expected the name of a directory, got an empty one")
+    return text
+
+
 def _computes(text: str) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(",") if part.strip())
@@ -200,6 +213,9 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
+    from delphi.heldout import FORECAST_AT
+    from delphi.shorthand import flops
+
     parser = argparse.ArgumentParser(
         prog="delphi",
         description="Scaling laws from a table of training runs: fits, forecasts and figures.",
@@ -209,16 +225,20 @@ def _parser() -> argparse.ArgumentParser:
 
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "-o", "--output", metavar="DIR", help="write index.html and the figures as JSON there"
+        "-o",
+        "--output",
+        type=_directory,
+        metavar="DIR",
+        help="write index.html and the figures as JSON there",
     )
     shared.add_argument("--title", help="heading of the page")
     shared.add_argument("--shared-floor", action="store_true", help="fit one L_inf for all suites")
     shared.add_argument(
         "--at",
         type=_computes,
-        default=(1e21, 1e22, 1e23, 1e24, 1e25),
+        default=FORECAST_AT,
         metavar="FLOPS,...",
-        help="compute to forecast at (default: 1e21,1e22,1e23,1e24,1e25)",
+        help=f"compute to forecast at (default: {','.join(map(flops, FORECAST_AT))})",
     )
     shared.add_argument("--json", action="store_true", help="print the tables as JSON")
     shared.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -101,6 +101,8 @@ def find_columns(
 def _checked_mapping(columns: Mapping[str, str] | None) -> dict[str, Found]:
     """The caller's column names with their factors; ``gflops`` is flops in units of 1e9."""
     out: dict[str, Found] = {}
+    if columns is not None and not isinstance(columns, Mapping):
+        raise DataError(f"columns: expected a mapping of standard name to column, got {columns!r}")
     for standard, column in (columns or {}).items():
         target = "flops" if standard == "gflops" else standard
         if target not in ALIASES:

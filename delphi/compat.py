@@ -8,7 +8,7 @@ GFLOPs; everything else in delphi has standard columns and FLOPs. New code wants
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
+from .bootstrap import quantiles
+from .errors import DataError
 from .groups import group_rows
 from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
 from .threads import thread_count
@@ -28,6 +30,7 @@ __all__ = [
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
     "Fit",
+    "bootstrap_scaling_fit_ci",
     "compute_optima",
     "fit_asymptotic_powerlaw_per_q",
     "fit_asymptotic_powerlaw_shared_linf",
@@ -36,6 +39,7 @@ __all__ = [
     "fmt_pct_err",
     "fmt_sci",
     "load_runs",
+    "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
     "round_sig",
@@ -385,3 +389,148 @@ def fit_asymptotic_powerlaw_shared_linf(
         if (records["status"] >= 0).all():
             return {q: _law(record) for q, record in zip(per_q, records, strict=True)}
     return {q: _failed_law() for q in per_q}
+
+
+def bootstrap_scaling_fit_ci(
+    C: ArrayLike,
+    y: ArrayLike,
+    target_flops: Iterable[float],
+    n_boot: int = 1000,
+    rng_seed: int = 0,
+    ci_levels: tuple[float, float] = (2.5, 97.5),
+) -> dict[float, tuple[float, float, float]]:
+    """Percentiles of forecasts refitted to optima that are drawn with replacement.
+
+    The indices are those of ``np.random.default_rng(rng_seed)``, one ``integers(0, n, size=n)`` a
+    replicate; the grid has 100 floors. Replicates with fewer than three distinct C, and those
+    without a law, are left out. `delphi.bootstrap_law` counts them.
+
+    Returns
+    -------
+    dict of target to (low, median, high)
+        NaN where no replicate is left.
+
+    Examples
+    --------
+    >>> C = [1e18, 3e18, 1e19, 3e19, 1e20]
+    >>> y = [3.60, 3.27, 2.99, 2.78, 2.60]
+    >>> low, median, high = bootstrap_scaling_fit_ci(C, y, [1e21])[1e21]
+    >>> low < median < high
+    True
+    """
+    x, z, targets = np.asarray(C, float), np.asarray(y, float), list(target_flops)
+    rng, n = np.random.default_rng(rng_seed), len(x)
+    rows = max(1, 2**20 // max(n, 1))
+    kept = [np.empty((0, len(targets)))]
+    for first in range(0, n_boot, rows):
+        # The same numbers as one draw a replicate: PCG64 keeps the half it has not used.
+        draws = rng.integers(0, n, size=(min(rows, n_boot - first), n))
+        forecasts, status, _ = _core.bootstrap_law(
+            x, z, targets, draws, score="log", method="grid", n_grid=100, n_threads=thread_count()
+        )
+        kept.append(forecasts[status >= 0])
+    rest = np.concatenate(kept)
+    shares = np.array([ci_levels[0], 50.0, ci_levels[1]]) / 100
+    found = [tuple(quantiles(values, shares).tolist()) for values in rest.T]
+    return dict(zip(targets, found, strict=True))
+
+
+def overtraining_for_scale(
+    s: float,
+    *,
+    C_arr: ArrayLike,
+    T_opt_arr: ArrayLike,
+    loss_opt_arr: ArrayLike,
+    a_under_arr: ArrayLike,
+    a_over_arr: ArrayLike,
+    forecast_C: float,
+) -> dict[str, Any]:
+    """What the notebook's over-training figure shows for tokens at ``s`` times the optimum.
+
+    The penalty a (log10 s)^2 of every budget is extended by a log-log line, zero where one is not
+    above 1e-9. ``C_equiv`` is read off 800 points up to 1000 ``forecast_C`` and is the last of them
+    where the curves do not cross; `delphi.overtraining_cost` says so instead.
+
+    Parameters
+    ----------
+    s : float
+        Tokens over optimal tokens, > 0.
+    C_arr, T_opt_arr, loss_opt_arr : array_like, shape (n,)
+        Compute (FLOPs), optimal tokens and loss there, one a budget.
+    a_under_arr, a_over_arr : array_like, shape (n,)
+        Curvatures for s <= 1 and for s > 1.
+    forecast_C : float
+        Compute (FLOPs) of the compute-optimal run to be matched.
+
+    Returns
+    -------
+    dict
+        shifted_xs, shifted_ys (lists), T_shift_grid, loss_shift_grid (arrays, up to the crossing),
+        T_shift_end, y_shift_end, T_cross, C_equiv, overtrain_label, excess_label, x_mid, y_mid.
+
+    Raises
+    ------
+    DataError
+        The optima have no falling law (the notebook then draws nothing), or bad values.
+
+    Examples
+    --------
+    >>> C = np.array([1e18, 1e19, 1e20])
+    >>> out = overtraining_for_scale(
+    ...     2.0, C_arr=C, T_opt_arr=C**0.5, loss_opt_arr=[3.6, 2.8, 2.4], a_under_arr=[0.4] * 3,
+    ...     a_over_arr=[0.4, 0.2, 0.1], forecast_C=1e21)
+    >>> out["excess_label"]
+    '+7.7% compute to match'
+    """
+    C, T = column(C_arr, "C_arr"), column(T_opt_arr, "T_opt_arr")
+    loss = column(loss_opt_arr, "loss_opt_arr", n=len(C))
+    under = column(a_under_arr, "a_under_arr", n=len(C), strict=False)
+    over = column(a_over_arr, "a_over_arr", n=len(C), strict=False)
+    s, at = (float(column([v], name)[0]) for v, name in ((s, "s"), (forecast_C, "forecast_C")))
+    law = fit_asymptotic_powerlaw_per_q({"": (C, loss)})[""]
+    if not law["ok"]:
+        raise DataError("loss_opt_arr: no falling law fits these optima")
+    L_inf, A, alpha = law["L_inf"], law["A"], law["alpha"]
+    log_C = np.log10(C)
+    slope, intercept = np.polyfit(log_C, np.log10(T), 1)
+    grid = np.logspace(log_C.min(), np.log10(at) + 3.0, 800)
+    T_grid = 10 ** (slope * np.log10(grid) + intercept) * s
+    loss_grid = L_inf + A * grid**-alpha
+    T_end, y_end = float(10 ** (slope * np.log10(at) + intercept)), L_inf + A * at**-alpha
+
+    penalty = (over if s > 1 else under) * np.log10(s) ** 2
+    penalty_end = 0.0
+    if np.all(penalty > 1e-9):
+        line = np.polyfit(log_C, np.log10(penalty), 1)
+        loss_grid = loss_grid + 10 ** np.polyval(line, np.log10(grid))
+        penalty_end = float(10 ** np.polyval(line, np.log10(at)))
+
+    reached = np.flatnonzero((grid >= at) & (loss_grid <= y_end))
+    last = int(reached[0]) if len(reached) else len(grid) - 1
+    if len(reached) and last > 0:
+        before, after = loss_grid[last - 1], loss_grid[last]
+        part = (before - y_end) / (before - after) if before != after else 0.0
+        lower, upper = np.log10(grid[last - 1]), np.log10(grid[last])
+        log_cross = lower + part * (upper - lower)
+        C_equiv, T_cross = 10**log_cross, 10 ** (slope * log_cross + intercept) * s
+    else:
+        C_equiv, T_cross = grid[last], T_grid[last]
+    excess = 100.0 * (float(C_equiv) - at) / at
+    kind = "compute-optimal"
+    if s != 1:
+        times = f"{max(s, 1 / s):.3g}\N{MULTIPLICATION SIGN}"
+        kind = f"{times} {'over' if s > 1 else 'under'}trained"
+    return {
+        "shifted_xs": (T * s).tolist(),
+        "shifted_ys": (loss + penalty).tolist(),
+        "T_shift_grid": T_grid[: last + 1],
+        "loss_shift_grid": loss_grid[: last + 1],
+        "T_shift_end": T_end * s,
+        "y_shift_end": y_end + penalty_end,
+        "T_cross": float(T_cross),
+        "C_equiv": float(C_equiv),
+        "overtrain_label": kind,
+        "excess_label": f"{'+' if excess >= 0 else ''}{excess:.1f}% compute to match",
+        "x_mid": float(np.sqrt(T_end * max(T_cross, T_end))),
+        "y_mid": y_end,
+    }

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .arrays import column, frame_columns
+from .errors import DataError
 from .groups import group_rows
 from .powerlaw import PowerLaw
 from .runs import CRASHED_STATES, round_sig
@@ -52,10 +53,13 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
     >>> sorted(score_held_out(runs, {}).columns)[:3]
     ['budget', 'compute', 'loss']
     """
+    _checked_laws(laws)
     need = ["suite", "run_type", "state", "flops", "params", "tokens", "loss"]
     held = frame_columns(runs, need)
     held = held[held["run_type"] == "optimal"]
-    held = held.assign(ended=is_crashed(held["state"]))
+    for name in ("flops", "params", "tokens", "loss"):
+        held[name] = column(held[name], name, least=0)
+    held = held.assign(suite=held["suite"].astype(str), ended=is_crashed(held["state"]))
     held = held.sort_values(["suite", "ended", "flops"], ignore_index=True)
     point = _points(
         held["suite"].to_numpy(object), held["flops"].to_numpy(float), held["ended"].to_numpy(bool)
@@ -90,6 +94,11 @@ def score_held_out(runs: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> pd.DataF
         )
     ]
     return table
+
+
+def _checked_laws(laws: Mapping[str, PowerLaw]) -> None:
+    if not isinstance(laws, Mapping):
+        raise DataError(f"laws: expected a mapping of suite to law, got {type(laws).__name__}")
 
 
 def _points(
@@ -142,6 +151,7 @@ def forecast(laws: Mapping[str, PowerLaw], compute: ArrayLike = FORECAST_AT) -> 
     >>> forecast({"mine": law}, [1e22])["extrapolation_decades"].tolist()
     [1.0]
     """
+    _checked_laws(laws)
     at = column(np.atleast_1d(np.asarray(compute)), "compute")
     rows = [
         {

@@ -1,4 +1,4 @@
-"""IsoFLOP ladders: a parabola in log tokens for every budget, and what their vertices say."""
+"""IsoFLOP ladders: a curve in log tokens for every budget, and what their minima say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,189 +17,40 @@ from .arrays import column, frame_columns, to_pandas
 from .errors import DataError
 from .groups import group_rows
 from .heldout import is_crashed
+from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
+from .posterior import Kind, LawPosterior, Rng, forecast_frame, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
 from .progress import progress_bar
-from .status import bits, failed, one_warning, status_text, status_texts, warn_about
+from .status import bits, failed, status_text, status_texts, warn_about
 from .threads import thread_count
 
-__all__ = ["IsoflopLadder", "Parabola", "fit_isoflops", "fit_parabola"]
+__all__ = [
+    "CURVES",
+    "NO_OPTIMUM",
+    "WINDOW",
+    "Buckets",
+    "Curve",
+    "IsoflopLadder",
+    "Parabola",
+    "bucketed",
+    "checked_curve",
+    "curve_values",
+    "fit_isoflops",
+    "fit_parabola",
+    "sweep_runs",
+]
 
-# A vertex is an optimum only if the data show both sides of it and could have said otherwise.
-NO_OPTIMUM = ("concave", "clipped", "unbracketed", "saturated")
+Curve = Literal["windowed", "parabola", "joint", "cubic", "two-power"]
+CURVES: tuple[Curve, ...] = get_args(Curve)
+WINDOW = 0.5
+_PARABOLAS = ("windowed", "parabola")
+_COEFFICIENTS = ("k0", "k1", "k2", "k3", "k4")
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Parabola:
-    """One IsoFLOP parabola, loss = a x^2 + b x + c in x = log10(tokens).
-
-    Attributes
-    ----------
-    n : int
-        Points.
-    a, b, c : float
-        Coefficients; ``a`` is in loss per decade squared.
-    x_vertex : float
-        -b / 2a, log10 tokens, wherever it lies.
-    x_star, tokens_star, params_star, loss_star : float
-        The vertex moved into the observed range (status "clipped" if it had to be), tokens there,
-        parameters there on the line log10(params) against x (NaN without params), and loss there.
-    a_under, a_over : float
-        Curvature below and above ``x_star``, each fitted by itself through (x_star, loss_star);
-        ``a`` where that is not positive (status "a_under_fallback", "a_over_fallback").
-    joint_x_star, joint_tokens_star, joint_loss_star, joint_a_under, joint_a_over : float
-        The same from one fit with one vertex and two curvatures, value and slope continuous.
-    rss, joint_rss : float
-        Residual sums of squares.
-    se_x_star, se_loss_star : float
-        Standard errors of the vertex and of the loss at it (delta method, homoscedastic noise);
-        NaN without degrees of freedom.
-    x_min, x_max : float
-        Observed range of x.
-    status, status_code : str, int
-        "ok", a failure (all numbers NaN), or the warnings that apply.
-    """
-
-    n: int
-    a: float
-    b: float
-    c: float
-    x_vertex: float
-    x_star: float
-    tokens_star: float
-    params_star: float
-    loss_star: float
-    a_under: float
-    a_over: float
-    rss: float
-    se_x_star: float
-    se_loss_star: float
-    x_min: float
-    x_max: float
-    joint_x_star: float
-    joint_tokens_star: float
-    joint_loss_star: float
-    joint_a_under: float
-    joint_a_over: float
-    joint_rss: float
-    status_code: int
-
-    @property
-    def status(self) -> str:
-        """The status in words."""
-        return status_text(self.status_code)
-
-    @property
-    def ok(self) -> bool:
-        """True if there is a parabola, be it with warnings."""
-        return not failed(self.status_code)
-
-    @property
-    def is_optimum(self) -> bool:
-        """True if the vertex is a minimum that the data bracket."""
-        return self.ok and not self.status_code & bits(*NO_OPTIMUM)
-
-    def predict(self, tokens: ArrayLike) -> Any:
-        """Loss of the parabola at some token counts (> 0); NaN elsewhere."""
-        raw = np.asarray(tokens, float)
-        x = np.log10(np.where(raw > 0, raw, np.nan))
-        loss = (self.a * x + self.b) * x + self.c
-        return float(loss) if loss.ndim == 0 else loss
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fields and status as plain Python values."""
-        return {**self.__dict__, "status": self.status}
-
-    def to_frame(self) -> pd.DataFrame:
-        """The same as a frame of one row."""
-        return pd.DataFrame([self.to_dict()])
-
-    def summary(self) -> str:
-        """A few lines for a person."""
-        lines = [f"IsoFLOP parabola through {self.n} points, status: {self.status}"]
-        if self.ok:
-            lines += [
-                f"  tokens at the optimum {self.tokens_star:.4g}  (log10 {self.x_star:.3f}"
-                f", s.e. {self.se_x_star:.2g})",
-                f"  params at the optimum {self.params_star:.4g}",
-                f"  loss at the optimum   {self.loss_star:.5g}  (s.e. {self.se_loss_star:.2g})",
-                f"  curvature {self.a:.4g} per decade^2; under {self.a_under:.4g}"
-                f", over {self.a_over:.4g}",
-            ]
-        return "\n".join(lines)
-
-    def plot(self) -> Any:
-        """The parabola over its range, as a plotly figure."""
-        from .figures import parabola_curve
-
-        return parabola_curve(self)
-
-    def __repr__(self) -> str:
-        if not self.ok:
-            return f"Parabola(no fit, n={self.n}, status={self.status!r})"
-        return (
-            f"Parabola(loss = {self.loss_star:.4g} at {self.tokens_star:.3g} tokens, "
-            f"a={self.a:.3g}, n={self.n}, status={self.status!r})"
-        )
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
-
 
 # What of a parabola stands in a ladder's frame, in order.
 _FIT_COLUMNS = tuple(
-    name for name in Parabola.__dataclass_fields__ if name not in ("n", "status_code")
+    name for name in Parabola.__dataclass_fields__ if name not in ("n", "n_used", "status_code")
 )
-
-
-def fit_parabola(tokens: ArrayLike, loss: ArrayLike, params: ArrayLike | None = None) -> Parabola:
-    """Fit one IsoFLOP parabola, loss = a x^2 + b x + c in x = log10(tokens).
-
-    Approach 2 of Hoffmann et al. (2022): runs of one compute budget, loss against log tokens; the
-    vertex is the compute-optimal token count.
-
-    Parameters
-    ----------
-    tokens : array_like, shape (n,)
-        Training tokens, raw counts, > 0.
-    loss : array_like, shape (n,)
-        Final losses, > 0.
-    params : array_like, shape (n,), optional
-        Parameters, raw counts, > 0.
-
-    Returns
-    -------
-    Parabola
-        Always; look at ``status``. A fit that failed has NaN fields.
-
-    Raises
-    ------
-    DataError
-        Missing, infinite or non-positive values (named by row), or unequal lengths.
-
-    Warns
-    -----
-    FitWarning
-        The status is not "ok".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> tokens = np.geomspace(1e9, 1e11, 9)
-    >>> fit = fit_parabola(tokens, 3 + 0.2 * (np.log10(tokens) - 10.1) ** 2)
-    >>> round(fit.x_star, 6), round(fit.loss_star, 6), fit.status
-    (10.1, 3.0, 'ok')
-    """
-    T = column(tokens, "tokens")
-    y = column(loss, "loss", n=len(T))
-    N = None if params is None else column(params, "params", n=len(T))
-    record = _core.parabola_fit(T, y, N, [0, len(T)], joint=True)[0]
-    values = {name: record[name].item() for name in record.dtype.names or ()}
-    code = values.pop("status")
-    values["joint_tokens_star"] = 10.0 ** values["joint_x_star"]
-    fit = Parabola(**values, status_code=code)
-    one_warning(code, "fit_parabola")
-    return fit
 
 
 @dataclass(frozen=True)
@@ -212,14 +63,23 @@ class IsoflopLadder:
         The runs as given, held-out ones included.
     fits : pandas.DataFrame
         One row a (suite, budget): suite, budget (FLOPs, the label), compute (geometric mean of
-        its runs' FLOPs), n, the fields of `Parabola`, status, status_code, used.
+        its runs' FLOPs), n, n_used, curve, the fields of `Parabola`, status, status_code, used.
+        With a curve that is no parabola, n_used, x_star, tokens_star, params_star, loss_star, rss,
+        se_loss_star, x_lo, x_hi and the status are that curve's, x_centre and k0 to k4 describe it
+        (see `curve_values`), and the rest is of the parabola through all points.
     left_out : pandas.DataFrame
         reason, rows: what was not fitted, by why.
+    curve : str
+        The curve behind ``x_star``, ``tokens_star``, ``params_star`` and ``loss_star``.
+    window : float or None
+        Decades to each side of the vertex, of a windowed parabola; None for other curves.
     """
 
     runs: pd.DataFrame
     fits: pd.DataFrame
     left_out: pd.DataFrame
+    curve: str = "parabola"
+    window: float | None = None
 
     @property
     def suites(self) -> list[str]:
@@ -239,7 +99,7 @@ class IsoflopLadder:
         table = self.fits.loc[~self.fits["used"], ["suite", "budget", "n", "status_code"]]
         codes = table.pop("status_code")
         table["reason"] = [
-            status_text(code if failed(code) else code & bits(*NO_OPTIMUM)).replace("_", " ")
+            status_text(code if failed(code) else code & _barring(self.curve)).replace("_", " ")
             for code in codes
         ]
         return table.reset_index(drop=True)
@@ -288,7 +148,72 @@ class IsoflopLadder:
             shared_floor=shared_floor, score=score, method=method,
         )  # fmt: skip
         warn_about(frame["status_code"], "suites")
-        return laws_of_frame(frame, "suite", score, "pinned" if floor is not None else method)
+        return laws_of_frame(
+            frame, self.optima, ("suite", compute, "loss_star"), score,
+            "pinned" if floor is not None or shared_floor else method,
+        )  # fmt: skip
+
+    def posteriors(self, *, rng: Rng = 0) -> dict[str, LawPosterior]:
+        """The posterior of each suite's law, as draws; see `delphi.fit_posterior`."""
+        return posteriors_of_optima(self.fits[self.fits["used"]], rng=rng)
+
+    def forecast(
+        self,
+        compute: ArrayLike,
+        *,
+        suite: str | None = None,
+        level: float = 0.95,
+        kind: Kind = "mean",
+        rng: Rng = 0,
+    ) -> pd.DataFrame:
+        """Loss at the optimum of compute nobody has spent yet, with an interval.
+
+        Parameters
+        ----------
+        compute : float or array_like
+            FLOPs, > 0.
+        suite : str, optional
+            One suite; all by default.
+        level : float
+            Level of the intervals.
+        kind : {"mean", "new run"}
+            The law at the optimum, or one more run on it.
+        rng : Generator, SeedSequence or int
+            Source of the draws.
+
+        Returns
+        -------
+        pandas.DataFrame
+            suite, compute, low, mid, high, level, method ("posterior"), kind,
+            extrapolation_decades, status.
+
+        Raises
+        ------
+        DataError
+            No such suite, no optimum at all, or a bad option.
+
+        Examples
+        --------
+        >>> from delphi import simulate
+        >>> ladder = fit_isoflops(simulate.ladder(rng=0))
+        >>> ladder.forecast(1e22)[["low", "mid", "high"]].notna().all(axis=None).item()
+        True
+        """
+        fits = self.fits[self.fits["used"]]
+        if suite is not None:
+            if suite not in self.suites:
+                raise DataError(f"suite: {suite!r} is not one of {', '.join(self.suites)}")
+            fits = fits[fits["suite"] == suite]
+        if fits.empty:
+            raise DataError("no optimum to forecast from")
+        return forecast_frame(posteriors_of_optima(fits, rng=rng), compute, level=level, kind=kind)
+
+    @property
+    def _fitted(self) -> str:
+        """What was fitted, in words."""
+        if self.curve == "windowed":
+            return f"parabola within {self.window:g} decades of its vertex"
+        return self.curve if self.curve == "parabola" else f"{self.curve} curve"
 
     def summary(self) -> str:
         """A paragraph a suite."""
@@ -296,11 +221,14 @@ class IsoflopLadder:
         for suite in self.suites:
             fits = self.fits[self.fits["suite"] == suite]
             used = fits[fits["used"]]
-            lines.append(f"{suite}: {len(used)} of {len(fits)} budgets give an optimum")
+            lines.append(
+                f"{suite}: {len(used)} of {len(fits)} budgets give an optimum ({self._fitted})"
+            )
             for _, bucket in used.iterrows():
+                notes = f"  ({bucket.status})".replace("_", " ") if bucket.status_code else ""
                 lines.append(
                     f"  {bucket.budget:8.3g} FLOPs: {bucket.tokens_star:.3g} tokens, "
-                    f"{bucket.params_star:.3g} params, loss {bucket.loss_star:.4f}"
+                    f"{bucket.params_star:.3g} params, loss {bucket.loss_star:.4f}{notes}"
                 )
             for _, bucket in self.unused[self.unused["suite"] == suite].iterrows():
                 lines.append(f"  {bucket.budget:8.3g} FLOPs: left out ({bucket.reason})")
@@ -340,11 +268,13 @@ def fit_isoflops(
     runs: Any,
     by: str = "suite",
     *,
+    curve: Curve = "windowed",
+    window: float = WINDOW,
     keep: Literal["good", "all"] = "good",
     n_threads: int | None = None,
     progress: bool = False,
 ) -> IsoflopLadder:
-    """Fit a parabola to the runs of every (suite, budget).
+    """Fit a curve, loss against log tokens, to the runs of every (suite, budget).
 
     Parameters
     ----------
@@ -354,9 +284,18 @@ def fit_isoflops(
         that crashed or still run are left out).
     by : str
         The column that names the suite.
+    curve : {"windowed", "parabola", "joint", "cubic", "two-power"}
+        What is fitted, in x = log10(tokens): a parabola through the points near its vertex, a
+        parabola through all points, one vertex with two curvatures, a cubic, or
+        e + a u^-p + b u^q with u proportional to tokens, the shape that an additive law
+        E + A / N^p + B / D^q has at fixed compute.
+    window : float
+        For "windowed": decades of tokens to each side of the vertex, as in `fit_parabola`. A
+        parabola over one decade to each side puts the optimum of an additive law 0.002 to 0.003
+        nats too low, over half a decade 0.0001 to 0.0002.
     keep : {"good", "all"}
-        Which buckets feed ``.optima``: those whose vertex is a bracketed minimum of four or more
-        distinct points, or every bucket with a parabola.
+        Which buckets feed ``.optima``: those whose vertex is a bracketed minimum of more distinct
+        points than coefficients, or every bucket with a curve.
     n_threads : int, optional
         Threads; the CPUs available by default.
     progress : bool
@@ -386,25 +325,80 @@ def fit_isoflops(
     """
     if keep not in ("good", "all"):
         raise DataError(f"keep: expected 'good' or 'all', got {keep!r}")
+    checked_curve(curve)
+    width = checked_window(window) if curve == "windowed" else None
+    runs, sweep, left_out = sweep_runs(runs, by)
+    fits = _fit_buckets(bucketed(sweep), curve, width, thread_count(n_threads), progress)
+    unusable = _barring(curve) if keep == "good" else 0
+    code = fits["status_code"].to_numpy()
+    fits["used"] = (code >= 0) & (code & unusable == 0)
+    warn_about(code, "buckets")
+    return IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
+
+
+def checked_curve(curve: str) -> None:
+    """Raise `DataError` unless `curve` is one of `CURVES`."""
+    if curve not in CURVES:
+        raise DataError(f"curve: expected one of {', '.join(CURVES)}, got {curve!r}")
+
+
+def _barring(curve: str) -> int:
+    """The warning bits that keep a bucket out of the optima."""
+    joint = ("joint_at_bound", "joint_concave") if curve == "joint" else ()
+    return bits(*NO_OPTIMUM, *joint)
+
+
+def curve_values(fit: Any, tokens: ArrayLike) -> NDArray[np.float64]:
+    """Loss of the fitted curve of one budget at some token counts.
+
+    Parameters
+    ----------
+    fit : row of ``IsoflopLadder.fits``
+        A Series, or a tuple from ``itertuples``.
+    tokens : array_like
+        Raw counts, > 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN where the fit failed. With z = log10(tokens) - x_centre: "joint"
+        k0 + (k2 if z < k1 else k3) (z - k1)^2; "cubic" k0 + k1 z + k2 z^2 + k3 z^3; "two-power"
+        k0 + k1 u^-k3 + k2 u^k4 with u = 10^z. Parabolas are a x^2 + b x + c in x = log10(tokens).
+
+    Examples
+    --------
+    >>> from delphi import simulate
+    >>> ladder = fit_isoflops(simulate.ladder(rng=0), curve="cubic")
+    >>> row = ladder.fits.iloc[0]
+    >>> bool(abs(curve_values(row, row.tokens_star) - row.loss_star) < 1e-12)
+    True
+    """
+    x = np.log10(np.asarray(tokens, float))
+    if fit.curve in _PARABOLAS:
+        return np.asarray((fit.a * x + fit.b) * x + fit.c)
+    k0, k1, k2, k3, k4 = (getattr(fit, name) for name in _COEFFICIENTS)
+    z = x - fit.x_centre
+    if fit.curve == "joint":
+        return np.asarray(k0 + np.where(z < k1, k2, k3) * (z - k1) ** 2)
+    if fit.curve == "cubic":
+        return np.asarray(k0 + z * (k1 + z * (k2 + z * k3)))
+    return np.asarray(k0 + k1 * 10.0 ** (-k3 * z) + k2 * 10.0 ** (k4 * z))
+
+
+def sweep_runs(runs: Any, by: str = "suite") -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """All runs with their suite, those that belong into parabolas, a count of the others."""
     numbers = ["tokens", "params", "flops", "budget", "loss"]
+    if not isinstance(by, str):
+        raise DataError(f"by: expected the name of one column, got {by!r}")
     if by in numbers:
         raise DataError(f"by={by!r}: a number of each run cannot name its suite")
     runs = to_pandas(runs)
     table = frame_columns(runs, [by, *numbers]).rename(columns={by: "suite"})
+    table["suite"] = _labels(table["suite"], by)
+    runs = runs.assign(suite=table["suite"])
     for name in ("run_type", "state"):
         if name in runs:
             table[name] = runs[name].astype(object).where(runs[name].notna(), "")
-    sweep, left_out = _sweep_runs(table)
-    fits = _fit_buckets(sweep, thread_count(n_threads), progress)
-    unusable = bits(*NO_OPTIMUM) if keep == "good" else 0
-    code = fits["status_code"].to_numpy()
-    fits["used"] = (code >= 0) & (code & unusable == 0)
-    warn_about(code, "buckets")
-    return IsoflopLadder(runs=runs.assign(suite=runs[by]), fits=fits, left_out=left_out)
-
-
-def _sweep_runs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The runs that belong into parabolas, and a count of the others by reason."""
     keep = np.ones(len(table), dtype=bool)
     counts = []
     if "run_type" in table:
@@ -418,32 +412,74 @@ def _sweep_runs(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     if not keep.any():
         raise DataError("no IsoFLOP run to fit: the table has none that finished")
     left_out = pd.DataFrame([(reason, n) for reason, n in counts if n], columns=["reason", "rows"])
-    return table[keep], left_out
+    return runs, table[keep], left_out
 
 
-def _fit_buckets(sweep: pd.DataFrame, n_threads: int, progress: bool) -> pd.DataFrame:
-    """One row a (suite, budget) from one call into the core."""
-    columns = {
-        name: column(sweep[name], name, strict=False)
-        for name in ("tokens", "params", "flops", "loss")
-    }
+def _labels(suites: pd.Series, by: str) -> pd.Series:
+    """Suite labels as text: laws, figures and files are named by them."""
+    missing = suites.isna().to_numpy()
+    if missing.any():
+        row = int(np.argmax(missing)) + 1
+        raise DataError(f"{by}: no suite in row {row} (rows counted from 1)")
+    return suites.astype(str)
+
+
+class Buckets(NamedTuple):
+    """Columns of the runs, budget by budget, and the suite and budget of each."""
+
+    tokens: NDArray[np.float64]
+    params: NDArray[np.float64]
+    flops: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    keys: pd.DataFrame
+
+
+def bucketed(sweep: pd.DataFrame) -> Buckets:
+    """The runs in order of suite and budget."""
+    tokens, params, flops, loss = (
+        column(sweep[name], name, strict=False) for name in ("tokens", "params", "flops", "loss")
+    )
     order, offsets, keys = group_rows(sweep["suite"], sweep["budget"], names=["suite", "budget"])
-    tokens, params, flops, loss = (values[order] for values in columns.values())
+    return Buckets(tokens[order], params[order], flops[order], loss[order], offsets, keys)
+
+
+def _fit_buckets(
+    runs: Buckets, curve: Curve, window: float | None, n_threads: int, progress: bool
+) -> pd.DataFrame:
+    """One row a (suite, budget) from one or two calls into the core."""
+    tokens, params, flops, loss, offsets, keys = runs
     with progress_bar(progress, "parabolas") as callback:
         records = _core.parabola_fit(
-            tokens, loss, params, offsets, joint=True, n_threads=n_threads, progress=callback
-        )
+            tokens, loss, params, offsets, joint=True, window=window or 0.0, diagnose=True,
+            n_threads=n_threads, progress=callback,
+        )  # fmt: skip
     fits = {"suite": keys["suite"], "budget": keys["budget"].astype(float)}
     with np.errstate(divide="ignore", invalid="ignore"):
         log_flops = np.log(flops)
     fits["compute"] = np.exp(np.add.reduceat(log_flops, offsets[:-1]) / np.diff(offsets))
-    fits["n"] = records["n"]
+    fits["n"], fits["n_used"] = records["n"], records["n_used"]
+    fits["curve"] = np.full(len(records), curve, dtype=object)
     for name in _FIT_COLUMNS:
         fits[name] = (
             10.0 ** records["joint_x_star"] if name == "joint_tokens_star" else records[name]
         )
-    fits["status"] = status_texts(records["status"])
-    fits["status_code"] = records["status"]
+    status = records["status"]
+    if curve not in _PARABOLAS:
+        with progress_bar(progress, f"{curve} curves") as callback:
+            curves = _core.isocurve_fit(
+                tokens, loss, params, offsets, shape=curve, n_threads=n_threads, progress=callback
+            )
+        status = curves["status"]
+        for name in _FIT_COLUMNS:  # a curve has numbers of its own, and a failed one has none
+            own = name in (curves.dtype.names or ())
+            fits[name] = curves[name] if own else np.where(status < 0, np.nan, fits[name])
+        fits["n_used"] = curves["n_used"]
+        fits["x_centre"] = curves["x_centre"]
+        for i, name in enumerate(_COEFFICIENTS):
+            fits[name] = curves["coefficients"][:, i]
+    fits["status"] = status_texts(status)
+    fits["status_code"] = status
     return pd.DataFrame(fits)
 
 

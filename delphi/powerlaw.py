@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column, frame_columns
+from .arrays import column, floats, frame_columns
 from .errors import DataError
 from .groups import group_rows
+from .profile import profile_floor, profile_interval, t_interval
 from .progress import progress_bar
 from .status import failed, one_warning, status_text, status_texts, warn_about
 from .threads import thread_count
@@ -50,6 +51,8 @@ class PowerLaw:
         Range of compute it was fitted on.
     status, status_code : str, int
         "ok", a failure (all numbers NaN), or the warnings that apply.
+    points : numpy.ndarray, shape (2, n)
+        Compute and loss it was fitted to, for profiles and intervals.
     """
 
     L_inf: float
@@ -63,6 +66,7 @@ class PowerLaw:
     compute_min: float
     compute_max: float
     status_code: int
+    points: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def status(self) -> str:
@@ -110,6 +114,119 @@ class PowerLaw:
                 _core.powerlaw_inverse(np.asarray(loss, float), self.L_inf, self.log_A, self.alpha)
             )
 
+    def _points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if not self.ok:
+            raise DataError(f"no law to look at: {self.status}")
+        if self.points is None or self.score != "loss":
+            raise DataError("profiles and intervals need a law fitted in loss space to its points")
+        return self.points[0], self.points[1]
+
+    def profile(self, at: ArrayLike | None = None, *, n: int = 101) -> pd.DataFrame:
+        """The best law at each of n floors from 0 to the lowest loss.
+
+        Parameters
+        ----------
+        at : array_like, optional
+            Computes to forecast at, one column ``loss_at_<compute>`` each.
+        n : int
+            Number of floors.
+
+        Returns
+        -------
+        pandas.DataFrame
+            L_inf, A, alpha, log_A, rss, and the forecasts.
+
+        Examples
+        --------
+        >>> law = fit_power_law([1e18, 1e19, 1e20, 1e21, 1e22], [4.0, 3.25, 2.75, 2.42, 2.21])
+        >>> table = law.profile(n=51)
+        >>> bool(abs(table["rss"].min() / law.rss - 1) < 0.5)
+        True
+        """
+        table = profile_floor(*self._points(), n)
+        for C in column([] if at is None else np.atleast_1d(np.asarray(at)), "at", least=0):
+            table[f"loss_at_{C:g}"] = _core.powerlaw(
+                C, table["L_inf"].to_numpy(), table["log_A"].to_numpy(), table["alpha"].to_numpy()
+            )
+        return table
+
+    def interval(
+        self,
+        compute: ArrayLike,
+        *,
+        level: float = 0.95,
+        method: Literal["profile", "t", "bootstrap", "posterior"] = "profile",
+        rng: Any = 0,
+    ) -> pd.DataFrame:
+        """Interval of the law (its mean curve) at each compute.
+
+        Parameters
+        ----------
+        compute : array_like
+            In the unit of the fit, > 0.
+        level : float
+            Level of the interval.
+        method : {"profile", "t", "bootstrap", "posterior"}
+            "profile": all laws whose residuals stay below the F bound, for a free floor; "t":
+            linearised, for a pinned or shared floor; "bootstrap": resampled points;
+            "posterior": `delphi.fit_posterior`.
+        rng : Generator, SeedSequence or int
+            For the last two.
+
+        Returns
+        -------
+        pandas.DataFrame
+            compute, low, mid, high, level, method, kind ("mean"), status: "ok", or the bound of
+            L_inf that an end runs into.
+
+        Raises
+        ------
+        DataError
+            No law, too few points, or a method that does not fit the law.
+
+        Examples
+        --------
+        >>> law = fit_power_law([1e18, 1e19, 1e20, 1e21, 1e22], [4.0, 3.25, 2.75, 2.42, 2.21])
+        >>> row = law.interval(1e23).iloc[0]
+        >>> bool(row.low < law.predict(1e23) < row.high)
+        True
+        """
+        C, y = self._points()
+        at = column(np.atleast_1d(np.asarray(compute)), "compute")
+        if not 0 < level < 1:
+            raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+        codes = np.zeros(len(at), np.int64)
+        mid = self.predict(at)
+        if method == "profile":
+            if self.method == "pinned":
+                raise DataError("method='profile' is for a free floor; a pinned one takes 't'")
+            low, high, codes = profile_interval(C, y, self.rss, at, level)
+        elif method == "t":
+            if self.method != "pinned":
+                raise DataError("method='t' is for a pinned or shared floor; a free one 'profile'")
+            low, high = t_interval(C, y, (self.L_inf, self.log_A, self.alpha), at, level)
+        elif method == "bootstrap":
+            from .bootstrap import bootstrap_law
+
+            floor = self.L_inf if self.method == "pinned" else None
+            drawn = bootstrap_law(C, y, at, floor=floor, level=level, rng=rng)
+            low, high = drawn.low, drawn.high
+        elif method == "posterior":
+            from .posterior import fit_posterior
+
+            frame = fit_posterior(C, y, rng=rng).interval(at, level=level)
+            low, mid, high = (frame[name].to_numpy() for name in ("low", "mid", "high"))
+        else:
+            raise DataError(
+                "method: expected 'profile', 't', 'bootstrap' or 'posterior', got " + repr(method)
+            )
+        return pd.DataFrame(
+            {
+                "compute": at, "low": low, "mid": mid, "high": high, "level": level,
+                "method": method, "kind": "mean", "status": status_texts(codes),
+            }
+        )  # fmt: skip
+
     @property
     def equation(self) -> str:
         """The law as one line of text."""
@@ -119,7 +236,8 @@ class PowerLaw:
 
     def to_dict(self) -> dict[str, Any]:
         """Fields and status as plain Python values."""
-        return asdict(self) | {"status": self.status}
+        names = [f.name for f in fields(self) if f.name != "points"]
+        return {name: getattr(self, name) for name in names} | {"status": self.status}
 
     def to_frame(self) -> pd.DataFrame:
         """The same as a frame of one row."""
@@ -155,7 +273,7 @@ def _plain(values: Any) -> Any:
 
 
 def _positive(compute: ArrayLike) -> NDArray[np.float64]:
-    values = np.asarray(compute, float)
+    values = floats(compute, "compute")
     return np.where(values > 0, values, np.nan)
 
 
@@ -170,11 +288,19 @@ def _checked_floor(floor: float | None) -> float | None:
     return value
 
 
-def laws_of_frame(frame: pd.DataFrame, by: str, score: str, method: str) -> dict[str, PowerLaw]:
-    """Rows of `fit_power_laws` as laws, by label."""
+def laws_of_frame(
+    frame: pd.DataFrame, points: pd.DataFrame, names: tuple[str, str, str], score: str, method: str
+) -> dict[str, PowerLaw]:
+    """Rows of `fit_power_laws` as laws, by label; names are those of label, compute and loss."""
+    by, compute, loss = names
     known = set(PowerLaw.__dataclass_fields__) & set(frame.columns)
     return {
-        str(row[by]): PowerLaw(**{n: row[n] for n in known}, score=score, method=method)
+        str(row[by]): PowerLaw(
+            **{n: row[n] for n in known},
+            score=score,
+            method=method,
+            points=points.loc[points[by] == row[by], [compute, loss]].to_numpy(float).T,
+        )
         for row in frame.to_dict("records")
     }
 
@@ -248,6 +374,7 @@ def fit_power_law(
         compute_min=float(C.min()),
         compute_max=float(C.max()),
         status_code=record["status"].item(),
+        points=np.stack((C, y)),
     )
     one_warning(law.status_code, "fit_power_law")
     return law

@@ -256,6 +256,10 @@ def _standard(
     n = len(next(iter(raw.values())))
     ledger.read += n
     ledger.notes += [f"{table.label}: {note}" for note in notes + derivations]
+    flagged = [c for c in table.columns if c.lower() in ("outlier", "is_outlier")]
+    ledger.notes += [
+        f"{table.label}: column {c!r} is not used: runs it flags are kept" for c in flagged
+    ]
     ledger.loss_columns.setdefault(found["loss"].column)
 
     text = {s: words(raw[found[s].column]) for s in TEXT if s in found}

@@ -12,6 +12,9 @@ import pytest
 from delphi import simulate
 from delphi._version import __version__
 from delphi.cli import main
+from delphi.errors import DataError
+from delphi.heldout import FORECAST_AT
+from delphi.shorthand import flops
 
 pytest.importorskip("plotly")
 
@@ -122,9 +125,7 @@ def test_bad_rows_stop_the_report_or_are_counted(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("delphi: ")
-    assert err.count("\n") == 1
-    assert "tokens" in err
-    assert "4" in err
+    assert "\n  tokens: row 4 is -1.0" in err
     assert not (tmp_path / "out").exists()
     assert main(["report", str(path), "--on-bad", "drop", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -150,6 +151,79 @@ def test_unreadable_runs_end_in_one_line(make, tmp_path, capsys):
     assert err.startswith("delphi: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_empty_output_names_the_option(runs_file, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["report", str(runs_file), "-o", ""])
+    assert caught.value.code == 2
+    assert "argument -o/--output: expected the name of a directory" in capsys.readouterr().err
+
+
+def test_dangling_link_as_output_is_named(runs_file, tmp_path, capsys):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nowhere")
+    assert main(["report", str(runs_file), "-o", str(link)]) == 2
+    assert capsys.readouterr().err == f"delphi: {link}: is a link to what does not exist\n"
+    assert link.is_symlink()
+    assert not link.exists()
+
+
+def test_errors_of_many_lines_keep_them(runs_file, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise DataError("runs.csv: two problems\nrow 1: loss\x1b[31m\n\nrow 2: tokens")
+
+    monkeypatch.setattr("delphi.runs.read_runs", fail)
+    assert main(["report", str(runs_file)]) == 2
+    assert capsys.readouterr().err == (
+        "delphi: runs.csv: two problems\n  row 1: loss [31m\n  row 2: tokens\n"
+    )
+
+
+BAD = {
+    "one run": lambda runs: runs.head(1),
+    "equal tokens": lambda runs: runs.assign(tokens=1e9),
+    "equal flops": lambda runs: runs.assign(flops=1e19, budget=1e19),
+    "equal losses": lambda runs: runs.assign(loss=3.0),
+    "beside a good one": lambda runs: runs.assign(
+        loss=runs["loss"].where(runs["suite"] != "Aster", 3.0)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("more", [[], ["--shared-floor"]])
+def test_without_an_optimum_the_page_comes_out_and_says_so(kind, more, tmp_path, capsys):
+    path, out = tmp_path / "runs.csv", tmp_path / "out"
+    BAD[kind](simulate.ladder(held_out=(), rng=0)).to_csv(path, index=False)
+    assert main(["report", str(path), "-o", str(out), *more]) == 0
+    printed, err = capsys.readouterr()
+    page = (out / "index.html").read_text()
+    for text in (printed, page):
+        assert "Aster: no budget has an optimum that can be used." in " ".join(text.split())
+    whole = kind in ("one run", "equal tokens", "equal losses")
+    assert ("There is no optimum anywhere" in page) == whole
+    assert ("No budget has an optimum, so there is no law to draw." in page) == whole
+    assert "no optimum, so no law" in (out / "ladder-aster.json").read_text()
+    assert "Traceback" not in err
+    assert main(["report", str(path), "--json", "--quiet", *more]) == 0
+    assert "NaN" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nanochat/miniseries_v1.csv", "nanochat/isoflop_optima.csv", "steplaw/dense_lr_bs_loss.csv"],
+)
+def test_real_runs_without_an_optimum(name, data_dir, tmp_path, capsys):
+    assert main(["report", str(data_dir / name), "-o", str(tmp_path / "out")]) == 0
+    assert "There is no optimum anywhere" in capsys.readouterr().out
+
+
+def test_default_computes_stand_in_one_place(capsys):
+    with pytest.raises(SystemExit):
+        main(["report", "--help"])
+    listed = ",".join(flops(C) for C in FORECAST_AT)
+    assert f"(default: {listed})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_output_that_is_a_file_ends_in_one_line(runs_file, tmp_path, capsys):
@@ -203,6 +277,21 @@ def test_interrupt_ends_with_130(runs_file, monkeypatch, capsys):
     monkeypatch.setattr("delphi.isoflop.fit_isoflops", interrupt)
     assert main(["report", str(runs_file)]) == 130
     assert capsys.readouterr().err == "delphi: interrupted\n"
+
+
+@pytest.mark.parametrize("module", ["delphi.cli", "delphi.report.build", "delphi.simulate"])
+def test_interrupt_during_an_import_ends_with_130(module):
+    code = (
+        "import runpy, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "sys.argv = ['delphi', 'demo', '-o', 'never-written']\n"
+        "runpy.run_module('delphi', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "delphi: interrupted\n")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")

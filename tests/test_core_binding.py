@@ -9,6 +9,7 @@ import ast
 import gc
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ X = np.geomspace(1e9, 1e11, N)
 Y = np.array([3.4, 3.1, 2.95, 2.9, 3.0, 3.2])
 P = 1e19 / X
 OFFSETS = np.array([0, N])
-FITS = ["parabola", "powerlaw", "line"]
+FITS = ["parabola", "powerlaw", "line", "isocurve"]
 SANITIZED = bool(os.environ.get("ASAN_OPTIONS") or os.environ.get("LD_PRELOAD"))
 
 
@@ -37,6 +38,8 @@ def call(law, x=X, y=Y, offsets=OFFSETS, **options):
     """Any of the three fits on one column of x."""
     if law == "parabola":
         return _core.parabola_fit(x, y, None, offsets, **options)
+    if law == "isocurve":
+        return _core.isocurve_fit(x, y, None, offsets, **options)
     if law == "powerlaw":
         return _core.powerlaw_fit(x, y, offsets, **options)
     return _core.line_fit(x, y, offsets)
@@ -272,7 +275,23 @@ def test_power_law_options_out_of_range(options, error, words):
         call("powerlaw", **options)
 
 
-@pytest.mark.parametrize("law", ["parabola", "powerlaw"])
+@pytest.mark.parametrize("law", ["parabola", "isocurve"])
+@pytest.mark.parametrize(
+    ("window", "error"), [(-1, ValueError), (np.nan, ValueError), ("wide", TypeError)]
+)
+def test_window_out_of_range(law, window, error):
+    with pytest.raises(error, match=r"window|must be real number"):
+        call(law, window=window)
+    assert call(law, window=None)["status"] == call(law, window=np.inf)["status"]
+
+
+def test_shape_out_of_range():
+    words = "shape: expected 'parabola', 'windowed', 'joint', 'cubic' or 'two-power', got 'quartic'"
+    with pytest.raises(ValueError, match=words):
+        call("isocurve", shape="quartic")
+
+
+@pytest.mark.parametrize("law", ["parabola", "powerlaw", "isocurve"])
 @pytest.mark.parametrize("progress", [5, "a", [print]])
 def test_progress_that_cannot_be_called(law, progress):
     with pytest.raises(TypeError):
@@ -294,13 +313,18 @@ def test_truth_of_joint():
 FIELDS = {
     "line": "n slope intercept x_mean y_mean sxx rss se_slope se_intercept status",
     "parabola": (
-        "n a b c x_vertex x_star tokens_star params_star loss_star a_under a_over rss se_x_star "
-        "se_loss_star x_min x_max joint_x_star joint_loss_star joint_a_under joint_a_over "
-        "joint_rss status"
+        "n n_used a b c x_vertex x_star tokens_star params_star loss_star a_under a_over rss "
+        "se_x_star se_loss_star x_min x_max x_lo x_hi joint_x_star joint_loss_star joint_a_under "
+        "joint_a_over joint_rss status"
+    ),
+    "isocurve": (
+        "n n_used x_star tokens_star params_star loss_star se_loss_star rss aicc loo x_min x_max "
+        "x_lo x_hi x_centre coefficients shape n_coefficients status"
     ),
     "powerlaw": "n L_inf A alpha log_A rss score grid_index status",
 }
-INTEGERS = {"n": np.int64, "grid_index": np.int64, "status": np.int32}
+INTEGERS = {"n": np.int64, "n_used": np.int64, "grid_index": np.int64, "status": np.int32}
+INTEGERS |= {"shape": np.int32, "n_coefficients": np.int32}
 
 
 @pytest.mark.parametrize("law", FITS)
@@ -308,7 +332,8 @@ def test_record_fields(law):
     dtype = getattr(_core, f"{law}_dtype")
     assert dtype.names == tuple(FIELDS[law].split())
     for name in dtype.names:
-        assert dtype[name] == INTEGERS.get(name, np.float64), name
+        assert dtype[name].base == INTEGERS.get(name, np.float64), name
+        assert dtype[name].shape == ((5,) if name == "coefficients" else ())
     assert dtype.itemsize % 8 == 0
     records = call(law)
     assert records.dtype == dtype
@@ -316,9 +341,8 @@ def test_record_fields(law):
     assert records.flags.writeable
     header = (ROOT / f"csrc/{'base' if law == 'line' else 'laws'}/{law}.h").read_text()
     struct = header[header.index("typedef struct") :]
-    assert [struct.index(f" {name};") for name in dtype.names] == sorted(
-        struct.index(f" {name};") for name in dtype.names
-    )
+    places = [re.search(rf" {name}(\[\w+\])?;", struct).start() for name in dtype.names]
+    assert places == sorted(places)
 
 
 def test_status_table():
@@ -345,7 +369,7 @@ def test_the_stub_names_what_the_module_has():
     assert public == set(functions) | values
 
 
-@pytest.mark.parametrize("name", ["line_fit", "parabola_fit", "powerlaw_fit"])
+@pytest.mark.parametrize("name", ["isocurve_fit", "line_fit", "parabola_fit", "powerlaw_fit"])
 def test_the_stub_has_the_signature_of_the_function(name):
     wanted = stub()[0][name].args
     got = inspect.signature(getattr(_core, name)).parameters.values()
@@ -383,6 +407,7 @@ def good_and_bad_calls():
     _core.powerlaw_fit(X, Y, OFFSETS, sets=[0, 1], floors=[np.nan])
     _core.powerlaw_fit(X, Y, OFFSETS, progress=lambda done, total: None)
     _core.line_fit(X, Y, OFFSETS)
+    _core.isocurve_fit(X, Y, P, OFFSETS, shape="two-power", loo=True)
     _core.powerlaw(X, 1.0, 2.0, 0.1)
     for bad in (
         lambda: _core.parabola_fit(X, Y[:-1], P, OFFSETS),
@@ -390,6 +415,8 @@ def good_and_bad_calls():
         lambda: _core.parabola_fit(X, Y, P, [0, 99]),
         lambda: _core.parabola_fit(X, Y, P, OFFSETS, n_threads=0),
         lambda: _core.parabola_fit(X, "y", P, OFFSETS),
+        lambda: _core.isocurve_fit(X, Y, P, OFFSETS, shape="x"),
+        lambda: _core.isocurve_fit(X, Y[:-1], P, OFFSETS),
         lambda: _core.powerlaw_fit(X, Y, OFFSETS, score="x"),
         lambda: _core.powerlaw_fit(X, Y, OFFSETS, floors=[1.0, 2.0]),
         lambda: _core.powerlaw_fit(X, Y, OFFSETS, sets=[0, 5]),
@@ -642,6 +669,12 @@ def test_any_number_of_threads_gives_the_same_bits(n_threads):
     sets = np.arange(0, 601, 3)
     runs = [
         lambda n: _core.parabola_fit(T, loss, params, at, joint=True, n_threads=n),
+        lambda n: _core.parabola_fit(
+            T, loss, params, at, joint=True, window=0.5, diagnose=True, n_threads=n
+        ),
+        lambda n: _core.isocurve_fit(
+            T[:999], loss[:999], None, np.arange(0, 1000, 9), shape="two-power", n_threads=n
+        ),
         lambda n: _core.powerlaw_fit(C, y, offsets, n_threads=n),
         lambda n: _core.powerlaw_fit(C, y, offsets, method="grid", score="log", n_threads=n),
         lambda n: _core.powerlaw_fit(C, y, offsets, sets=sets, score="log", n_threads=n),

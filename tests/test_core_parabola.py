@@ -40,7 +40,8 @@ def check_against_twin(record, group, params=True):
         return
     assert got - wanted.unsure == wanted.words - wanted.unsure
     if not v:
-        floats = [name for name in record.dtype.names if name not in ("n", "status")]
+        floats = [name for name in record.dtype.names if name not in ("n", "n_used", "status")]
+        assert record["n_used"] == 0
         assert all(np.isnan(record[name]) for name in floats)
         return
     if wanted.condition > 1e9:  # the points hardly determine a parabola: statuses only

@@ -7,6 +7,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import delphi
@@ -17,7 +18,7 @@ go = pytest.importorskip("plotly.graph_objects")
 from plotly import io as pio  # noqa: E402
 
 from delphi import figures  # noqa: E402
-from delphi.figures import place, powerlaw, theme  # noqa: E402
+from delphi.figures import place, powerlaw, theme, thin  # noqa: E402
 
 NASTY = "<script>alert(1)</script> </script> $x$ %{y} & \x1b[31m\nend"
 
@@ -60,15 +61,19 @@ def test_template_is_registered_and_never_the_default(two):
 def test_isoflop_draws_points_curve_and_optimum_of_every_bucket(two):
     ladder = two[0]
     fig = figures.isoflop_parabolas(ladder)
-    assert [t.mode for t in fig.data[:3]] == ["markers", "lines", "markers"]
-    assert len(fig.data) == 3 * len(ladder.fits)
+    assert [t.mode for t in fig.data[:4]] == ["markers", "lines", "lines", "markers"]
+    narrowed = (ladder.fits["n_used"] < ladder.fits["n"]).sum()
+    assert len(fig.data) == 3 * len(ladder.fits) + narrowed
     assert fig.layout.xaxis.type == "log"
     budgets = sorted(ladder.fits["budget"].unique())
     assert names(fig) == [delphi.shorthand.flops(b) for b in budgets]
     bucket = ladder.fits.iloc[0]
-    assert fig.data[2].x[0] == bucket.tokens_star
-    assert fig.data[2].marker.symbol == "x"
-    assert max(fig.data[1].x) == pytest.approx(10**bucket.x_max)
+    assert fig.data[3].x[0] == bucket.tokens_star
+    assert fig.data[3].marker.symbol == "x"
+    window = (10**bucket.x_lo, 10**bucket.x_hi)
+    assert (min(fig.data[1].x), max(fig.data[1].x)) == pytest.approx(window)
+    assert [t.line.dash for t in fig.data[1:3]] == ["solid", "dot"]
+    assert fig.data[2].line.width < fig.data[1].line.width
     assert min(fig.data[1].y) == pytest.approx(bucket.loss_star, rel=1e-4)
 
 
@@ -111,7 +116,7 @@ def test_asymptote_draws_law_to_1e23_and_marks_the_divide(two):
     assert max(curve.x) >= 1e23
     assert curve.y[0] == pytest.approx(laws["Aster"].predict(curve.x[0]))
     divider = fig.layout.shapes[0]
-    assert ladder.optima["compute"].max() < divider.x0 < 1e21
+    assert ladder.optima["compute"].max() == divider.x0
     assert {"\u2190 fit", "extrapolation \u2192", "Run Diverged"} <= set(texts(fig))
     floors = [s for s in fig.layout.shapes if s.y0 == s.y1]
     assert sorted(s.y0 for s in floors) == sorted(law.L_inf for law in laws.values())
@@ -139,8 +144,7 @@ def test_ladder_labels_every_held_out_run(two, suite):
     fig = figures.ladder(ladder, laws, suite, held)
     own = held[held["suite"] == suite]
     for row in own[own["state"] == "finished"].itertuples():
-        word = "worse" if row.percent_error >= 0 else "better"
-        assert f"{abs(row.percent_error):.1f}% {word}" in texts(fig)
+        assert theme.error_text(row.percent_error) in texts(fig)
     assert ("Run Diverged" in texts(fig)) == (suite == "Birch")
     assert fig.layout.yaxis2.type == "log"
     with pytest.raises(KeyError):
@@ -214,8 +218,13 @@ def test_nothing_usable_still_gives_figures_that_say_so():
     half = runs[(runs["run_type"] == "optimal") | (runs["tokens"] < 0.6 * best)]
     ladder, laws, held = fitted(half.reset_index(drop=True))
     assert not ladder.fits["used"].any()
-    assert "no law could be fitted" in texts(figures.scaling_law_asymptote(ladder, laws, held))
-    assert "no law could be fitted" in texts(figures.ladder(ladder, laws, "one", held))
+    for score in (held, None):
+        for fig in (
+            figures.scaling_law_asymptote(ladder, laws, score, ladder.posteriors()),
+            figures.ladder(ladder, laws, "one", score, ladder.posteriors()),
+        ):
+            assert "no optimum, so no law" in texts(fig)
+            assert all(math.isfinite(v) for v in fig.layout.yaxis.range or [])
 
 
 def test_names_are_drawn_as_they_are():
@@ -233,14 +242,83 @@ def test_long_names_are_cut_in_the_middle():
     assert theme.safe("a" * 20, 20) == "a" * 20
 
 
-def test_divider_stands_between_fit_and_held_out(two):
-    ladder, laws, held = two
+def test_divider_stands_at_the_largest_fitted_compute(two):
+    ladder, laws, _ = two
     last = ladder.optima["compute"].max()
-    assert last < powerlaw.divider_place(ladder.optima, laws, held) < 1e21
-    assert last < powerlaw.divider_place(ladder.optima, laws, None) < 2 * last
-    inside = held.assign(compute=1e19)
-    assert last < powerlaw.divider_place(ladder.optima, laws, inside) < 2 * last
-    assert powerlaw.divider_place(ladder.optima, {}, held) is None
+    assert powerlaw.divider_place(ladder.optima, laws) == last
+    assert last == max(law.compute_range[1] for law in laws.values())
+    assert powerlaw.divider_place(ladder.optima, {}) is None
+    assert powerlaw.divider_place(ladder.optima.head(0), laws) is None
+
+
+@pytest.mark.parametrize("suite", ["Aster", "Birch"])
+def test_posterior_is_a_band_behind_the_law(two, suite):
+    ladder, laws, held = two
+    posteriors = ladder.posteriors()
+    both = figures.scaling_law_asymptote(ladder, laws, held, posteriors)
+    one = figures.ladder(ladder, laws, suite, held, posteriors)
+    at = ladder.suites.index(suite)
+    for fig, first_law in ((both, 3), (one, None)):
+        bands = [(i, t) for i, t in enumerate(fig.data) if t.fill == "toself"]
+        i, band = bands[at if fig is both else 0]
+        law = next(j for j, t in enumerate(fig.data) if (t.name or "") == f"{suite}: law")
+        assert i < law
+        assert first_law is None or law >= first_law
+        assert band.fillcolor == theme.light(theme.suite_colours(ladder.suites)[suite])
+        ends = posteriors[suite].interval([band.x[0], max(band.x)])
+        assert band.y[0] == pytest.approx(ends["high"].iloc[0])
+        assert band.y[-1] == pytest.approx(ends["low"].iloc[0])
+        assert band.y[len(band.y) // 2] == pytest.approx(ends["low"].iloc[1])
+    plain = figures.scaling_law_asymptote(ladder, laws, held)
+    assert not [t for t in plain.data if t.fill]
+
+
+def test_what_rounds_to_nothing_is_on_the_law():
+    assert theme.error_text(-0.049) == theme.error_text(0.0) == "on the law"
+    assert theme.error_text(-0.051) == "0.1% better"
+    assert theme.error_text(math.nan) == ""
+
+
+def test_spread_keeps_both_ends():
+    for n in (0, 1, 2, 23, 24, 25, 26, 1000):
+        ranks = thin.spread(n, 24)
+        assert len(ranks) == min(n, 24)
+        assert n < 1 or (ranks[0], ranks[-1]) == (0, n - 1)
+        assert (np.diff(ranks) > 0).all()
+
+
+def test_large_tables_are_thinned_and_the_note_says_how():
+    names = [f"s{i:02d}" for i in range(15)]
+    budgets = tuple(np.geomspace(1e18, 1e21, 30))
+    runs = simulate.ladder(suites=surfaces(*names), budgets=budgets, held_out=(), n_runs=6, rng=0)
+    big = simulate.ladder(
+        suites=surfaces("s00"), budgets=budgets[:1], held_out=(), n_runs=900, rng=1
+    )
+    first = (runs["suite"] == "s00") & (runs["budget"] == runs["budget"].min())
+    big["budget"] = runs["budget"].min()
+    runs = pd.concat([runs[~first], big], ignore_index=True)
+    ladder, laws, held = fitted(runs)
+    fig = figures.isoflop_parabolas(ladder)
+    points = [t for t in fig.data if t.mode == "markers" and t.marker.symbol != "x" and t.x[0]]
+    assert len(points) == thin.SUITES * thin.BUDGETS
+    many = max(points, key=lambda t: len(t.x))
+    assert thin.POINTS - 2 <= len(many.x) <= thin.POINTS
+    assert min(many.x) == big["tokens"].min()
+    assert max(many.x) == big["tokens"].max()
+    assert min(many.y) == big["loss"].min()
+    assert max(many.y) == big["loss"].max()
+    note = thin.drawn_note(ladder)
+    for text in ("12 of 15 suites", "24 of up to 30 budgets", f"150 of up to {len(big)} runs"):
+        assert text in note
+    laws_seen = [t for t in figures.scaling_law_asymptote(ladder, laws).data if t.mode == "lines"]
+    assert len(laws_seen) == thin.SUITES
+    assert "12 of 15 suites" in thin.law_note(ladder, held)
+    own = figures.ladder(ladder, laws, "s14")
+    assert own.data
+    assert "24 of up to 30 budgets" in thin.drawn_note(ladder, "s14")
+    small, _, _ = fitted(simulate.ladder(rng=0))
+    assert thin.drawn(small) is small
+    assert thin.drawn_note(small) == thin.law_note(small, held) == ""
 
 
 def test_labels_avoid_each_other_and_the_data():

@@ -27,7 +27,25 @@ FLOORS = [
     # tables
     {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
     # laws
-    {"compat", "heldout", "isoflop", "powerlaw", "progress", "simulate", "status", "threads"},
+    {
+        "backtest",
+        "bootstrap",
+        "compat",
+        "heldout",
+        "isocurves",
+        "isoflop",
+        "overtraining",
+        "parabola",
+        "posterior",
+        "powerlaw",
+        "profile",
+        "progress",
+        "seeds",
+        "simulate",
+        "speedup",
+        "status",
+        "threads",
+    },
     # pictures
     {"figures"},
     # doors

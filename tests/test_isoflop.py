@@ -202,9 +202,10 @@ def test_the_optima_of_a_known_ladder():
 def test_the_frame_of_fits():
     fits = fit_isoflops(ladder(noise=0.003)).fits
     assert list(fits.columns) == [
-        "suite", "budget", "compute", "n", "a", "b", "c", "x_vertex", "x_star", "tokens_star",
-        "params_star", "loss_star", "a_under", "a_over", "rss", "se_x_star", "se_loss_star",
-        "x_min", "x_max", "joint_x_star", "joint_tokens_star", "joint_loss_star", "joint_a_under",
+        "suite", "budget", "compute", "n", "n_used", "curve", "a", "b", "c", "x_vertex", "x_star",
+        "tokens_star", "params_star", "loss_star", "a_under", "a_over", "rss", "se_x_star",
+        "se_loss_star", "x_min", "x_max", "x_lo", "x_hi", "joint_x_star",
+        "joint_tokens_star", "joint_loss_star", "joint_a_under",
         "joint_a_over", "joint_rss", "status", "status_code", "used",
     ]  # fmt: skip
     assert fits["used"].dtype == bool
@@ -213,13 +214,16 @@ def test_the_frame_of_fits():
     runs = ladder(noise=0.003)
     for row in fits.itertuples():
         bucket = runs[runs["budget"] == row.budget]
-        one = fit_parabola(bucket["tokens"], bucket["loss"], bucket["params"])
+        one = fit_parabola(bucket["tokens"], bucket["loss"], bucket["params"], window=0.5)
+        assert (row.n_used, row.curve) == (one.n_used, "windowed")
         for name in ("a", "x_star", "loss_star", "params_star", "a_under", "joint_x_star", "rss"):
             assert getattr(row, name) == getattr(one, name), name
 
 
 def test_exponents_are_ordinary_least_squares_with_t_intervals():
-    fitted = fit_isoflops(ladder(noise=0.01, budgets=np.geomspace(1e18, 1e21, 6)))
+    # At this noise a window of seven runs wanders, and says so; the exponents do not care.
+    runs = ladder(noise=0.01, budgets=np.geomspace(1e18, 1e21, 6))
+    fitted = fit_isoflops(runs, curve="parabola")
     for row in fitted.exponents.itertuples():
         wanted = stats.linregress(
             np.log10(fitted.optima["compute"]), np.log10(fitted.optima[row.quantity])
@@ -319,7 +323,10 @@ def test_other_columns_can_name_the_suite():
 
 def test_a_frame_may_have_a_suite_and_another_column_that_names_it():
     runs = ladder(suites=("a", "b")).assign(recipe="same")
-    fitted = fit_isoflops(runs, by="recipe")
+    # Two suites of the same design in one: every token count is there twice, and that is said.
+    with pytest.warns(FitWarning, match="4 of 4 buckets: duplicated_designs"):
+        fitted = fit_isoflops(runs, by="recipe")
+    assert fitted.fits["used"].all()
     assert fitted.suites == ["same"]
     assert fitted.runs.columns.is_unique
     assert (fitted.runs["suite"] == "same").all()
@@ -365,6 +372,11 @@ def test_missing_words_are_no_crash():
         (lambda r: r.drop(columns=["tokens", "flops"]), {}, "missing columns 'tokens', 'flops'"),
         (lambda r: r, {"by": "recipe"}, "'recipe'"),
         (lambda r: r, {"keep": "some"}, "keep"),
+        (lambda r: r, {"curve": "quartic"}, "curve: expected one of windowed, parabola, joint"),
+        (lambda r: r, {"window": 0}, "window: expected decades > 0"),
+        (lambda r: r, {"window": -1}, "window"),
+        (lambda r: r, {"window": "wide"}, "window"),
+        (lambda r: r, {"window": np.nan}, "window"),
         (lambda r: r, {"n_threads": 0}, "n_threads"),
         (lambda r: r.iloc[:0], {}, "no IsoFLOP run"),
         (lambda r: r.assign(run_type="optimal"), {}, "no IsoFLOP run"),

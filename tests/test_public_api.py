@@ -16,8 +16,9 @@ import pytest
 import delphi
 
 PUBLIC = [
-    "DataError", "DataWarning", "FitWarning", "IsoflopLadder", "Parabola", "PowerLaw",
-    "fit_isoflops", "fit_parabola", "fit_power_law", "fit_power_laws", "forecast",
+    "DataError", "DataWarning", "FitWarning", "IsocurveComparison", "IsoflopLadder", "Parabola",
+    "PowerLaw", "compare_isocurves", "fit_isoflops", "fit_parabola", "fit_power_law",
+    "fit_power_laws", "forecast",
     "left_out_table", "match_grid", "read_runs", "score_held_out",
 ]  # fmt: skip
 MODULES = sorted(

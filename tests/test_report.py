@@ -11,13 +11,16 @@ import pytest
 
 import delphi
 from delphi import simulate
-from delphi.report import Column, Table, build_report
+from delphi.heldout import FORECAST_AT
+from delphi.report import Column, Table, analyse, build_report, reading
 from delphi.report import build as building
+from delphi.status import bits
 
 pytest.importorskip("plotly")
 
 TABLES = [
-    "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "truth",
+    "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "backtest",
+    "off_optimum", "seeds", "truth",
 ]  # fmt: skip
 NASTY = "<script>alert(1)</script>"
 
@@ -62,6 +65,152 @@ def test_forecast_says_how_far_it_reaches(report):
     rows = report.tables["forecast"].to_records()
     assert [row["compute"] for row in rows[:5]] == [1e21, 1e22, 1e23, 1e24, 1e25]
     assert rows[4]["extrapolation_decades"] == pytest.approx(4.52, abs=0.01)
+
+
+def test_every_forecast_has_its_interval_and_the_law_beside_it(runs, report):
+    ladder = delphi.fit_isoflops(runs)
+    expected = ladder.forecast(FORECAST_AT)
+    rows = report.tables["forecast"].to_records()
+    assert len(rows) == len(expected) == 10
+    laws = ladder.laws()
+    for row, own in zip(rows, expected.to_dict("records"), strict=True):
+        for name in ("suite", "compute", "low", "mid", "high", "level", "method", "kind"):
+            assert row[name] == own[name]
+        assert row["low"] < row["mid"] < row["high"]
+        assert row["least_squares"] == laws[row["suite"]].predict(row["compute"])
+    assert "95%" in report.tables["forecast"].to_text()
+    far = next(line for line in report.reading if "Aster: it expects" in line)
+    assert re.search(
+        r"expects 1\.99 \[1\.96, 2\.03\] \(95%, posterior, mean\) at 1e25 FLOPs, "
+        r"4\.5 decades beyond the data\.$",
+        far,
+    )
+
+
+def test_digits_follow_the_interval():
+    assert reading._decimals(2.31234, 0.2) == "2.31"
+    assert reading._decimals(2.31234, 0.06) == "2.31"
+    assert reading._decimals(2.31234, 0.5) == "2.3"
+    assert reading._decimals(2.31234, 0.002) == "2.3123"
+    assert reading._decimals(2.31234, 1e-9) == "2.3123"
+    assert reading._decimals(2.31234, float("nan")) == "2.312"
+    assert reading._rounded(2345.0, 0.2) == 2300.0
+    assert reading._rounded(2345.0, 0.005) == 2340.0
+
+
+def test_status_of_law_and_posterior_in_words(runs, monkeypatch):
+    ladder = delphi.fit_isoflops(runs)
+    drawn = {
+        s: dataclasses.replace(p, status_code=bits("floor_not_identified", "alpha_at_bound"))
+        for s, p in ladder.posteriors().items()
+    }
+    laws = {
+        s: dataclasses.replace(law, status_code=bits("floor_at_zero", "saturated"))
+        for s, law in ladder.laws().items()
+    }
+    monkeypatch.setattr(delphi.IsoflopLadder, "posteriors", lambda *_, **__: drawn)
+    monkeypatch.setattr(delphi.IsoflopLadder, "laws", lambda *_, **__: laws)
+    analysis = analyse(ladder)
+    words = ("floor not identified", "alpha at bound", "floor at zero", "saturated")
+    line = next(line for line in analysis.reading if "Aster: it expects" in line)
+    assert all(word in line for word in words)
+    for key in ("laws", "forecast"):
+        rows = next(t for t in analysis.tables if t.key == key).to_records()
+        assert all(word in row["status"] for row in rows for word in words)
+
+
+def test_held_out_below_the_data_is_said_so():
+    table = Table("t", "T", "", (Column("d", "decades", "decades"),), ((-0.4771,), (0.0,), (2.5,)))
+    assert [line.strip() for line in table.to_text().splitlines()[-3:]] == [
+        "0.48 below", "within", "2.50",
+    ]  # fmt: skip
+    assert reading._where(-0.4771) == "0.5 decades below the data"
+    assert reading.decades_from(1e18, (3e18, 3e20)) == pytest.approx(-0.4771, abs=1e-4)
+    assert reading.decades_from(1e19, (3e18, 3e20)) == 0
+
+
+@pytest.mark.parametrize(("error", "said"), [(-0.04, "on its law"), (0.26, "0.3% worse than")])
+def test_what_rounds_to_nothing_came_out_on_the_law(runs, error, said):
+    analysis = analyse(delphi.fit_isoflops(runs))
+    rows = analysis.held_out.assign(percent_error=error)
+    lines = reading._held_out("A", rows[rows["state"] == "finished"], analysis.laws["Aster"])
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "2.5 decades beyond the data" in lines[0]
+
+
+def test_left_out_rows_name_the_suite(runs, report):
+    rows = report.tables["left_out"].to_records()
+    held = [row for row in rows if row["what"] == "parabolas"]
+    assert [(row["suite"], row["number"]) for row in held] == [("Aster", 9), ("Birch", 9)]
+
+
+def test_captions_say_what_is_in_the_figure(runs, report, tmp_path):
+    page = report.page.read_text()
+    assert "Dotted: its floor L_inf." in page
+    assert "Hollow: held-out runs" in page
+    assert "Light: its 95% interval" in page
+    assert "not the noise inside a budget" in page
+    flat = runs[runs["run_type"] == "isoflop"].assign(loss=3.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        page = build_report(flat, tmp_path / "flat").page.read_text()
+    assert "floor L_inf." not in page
+    assert "Hollow: held-out runs" not in page
+    assert "No budget has an optimum, so there is no law to draw." in page
+    assert "There is no optimum anywhere" in page
+
+
+def test_long_tables_are_cut_and_say_so():
+    columns = (Column("a", "name"),)
+    table = Table("t", "T", "Note.", columns, tuple((f"row {i}",) for i in range(1234)))
+    text = table.to_text()
+    assert text.count("\n  row") == 60
+    assert "The first 60 of 1,234 rows; delphi report --json gives all." in text
+    html = table.to_html()
+    assert html.count("<tr>") == 301
+    assert "The first 300 of 1,234 rows" in html
+    assert len(table.to_records()) == 1234
+
+
+def test_many_suites_and_budgets_stay_within_bounds(tmp_path):
+    names = [f"s{i:02d}" for i in range(14)]
+    surfaces = dict.fromkeys(names, simulate.DEFAULT_SUITES["Aster"])
+    budgets = tuple(10 ** (18 + 0.1 * i) for i in range(28))
+    runs = simulate.ladder(suites=surfaces, budgets=budgets, held_out=(), n_runs=6, rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        report = build_report(runs, tmp_path / "out")
+    assert len(report.figures) == 2 + 12
+    page = report.page.read_text()
+    for text in (
+        "the first 12 of 14 suites", "24 of up to 28 budgets of a suite",
+        "Of 14 suites the first 12 have such a figure.", "The first 300 of 392 rows",
+        "Skipped: 350 cutoffs",
+    ):  # fmt: skip
+        assert text in page, text
+    assert "2 more suites: see the tables." in report.reading
+    assert len(page) < 15e6
+
+
+def test_backtest_is_skipped_in_words_without_enough_budgets(tmp_path):
+    runs = simulate.ladder(budgets=(1e18, 1e19, 1e20), rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        report = build_report(runs, tmp_path / "out")
+    table = report.tables["backtest"]
+    assert table.rows == ()
+    assert table.note == "Skipped: no suite has more than 4 budgets."
+
+
+def test_backtest_cost_and_seeds_are_tables(runs, report):
+    scores = report.tables["backtest"].to_records()
+    assert {row["method"] for row in scores} >= {"posterior", "least squares", "last value"}
+    assert all(row["n"] > 0 for row in scores)
+    cost = report.tables["off_optimum"].to_records()
+    assert {row["scale"] for row in cost} == {0.25, 0.5, 2.0, 4.0, 10.0}
+    total = [row for row in report.tables["seeds"].to_records() if row["scope"] == "total"]
+    assert [row["n"] for row in total] == [17]
 
 
 def test_truth_is_close_to_the_estimate(report):
@@ -119,8 +268,8 @@ def test_flagged_buckets_are_named_with_their_reason(runs, tmp_path):
     assert any("budget of 3e18 FLOPs" in line and "not used" in line for line in report.reading)
     unused = [row for row in report.tables["fits"].to_records() if not row["used"]]
     assert [(row["suite"], row["budget"]) for row in unused] == [("Aster", 3e18)]
-    reasons = [row["reason"] for row in report.tables["left_out"].to_records()]
-    assert any(reason.startswith("budget 3e18: ") for reason in reasons)
+    rows = report.tables["left_out"].to_records()
+    assert any(r["suite"] == "Aster" and r["reason"].startswith("budget 3e18: ") for r in rows)
 
 
 class Page(html.parser.HTMLParser):
@@ -240,6 +389,15 @@ def test_existing_directory_keeps_files_that_are_not_ours(runs, tmp_path):
     build_report(runs, out)
     assert (out / "mine.txt").read_text() == "keep me"
     assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_dangling_link_is_refused_by_its_name(tmp_path, deep):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError) as caught:
+        build_report("no-such-runs.csv", link / "out" if deep else link)
+    assert caught.value.filename == str(link)
 
 
 def test_directory_that_is_a_file_is_refused_before_any_work(tmp_path):

@@ -28,6 +28,7 @@
     X(DPH_E_FLOOR_TOO_HIGH, -15, "floor_too_high", "the pinned floor is not below every loss")     \
     X(DPH_E_NO_CONVERGENCE, -16, "no_convergence", "the search did not converge")                  \
     X(DPH_E_RANK, -17, "rank", "the design does not determine the coefficients")                   \
+    X(DPH_E_NO_MINIMUM, -18, "no_minimum", "the curve has no minimum in the observed range")       \
     /* parabola */                                                                                 \
     X(DPH_W_CONCAVE, 1 << 0, "concave", "the curve opens downwards: its vertex is no optimum")     \
     X(DPH_W_CLIPPED, 1 << 1, "clipped",                                                            \
@@ -45,11 +46,28 @@
       "the vertex of the two-curvature fit sits at the edge of its search range")                  \
     X(DPH_W_JOINT_CONCAVE, 1 << 8, "joint_concave",                                                \
       "a side of the two-curvature fit opens downwards")                                           \
+    X(DPH_W_WINDOW_WIDENED, 1 << 12, "window_widened",                                             \
+      "too few distinct points within the window: more of them were used")                         \
+    X(DPH_W_OFF_CENTRE, 1 << 13, "off_centre",                                                     \
+      "the vertex lies in the outer quarter of the observed range")                                \
+    X(DPH_W_DUPLICATED_DESIGNS, 1 << 14, "duplicated_designs",                                     \
+      "a token count appears more than once in the bucket")                                        \
+    X(DPH_W_P_AT_BOUND, 1 << 15, "p_at_bound",                                                     \
+      "the left exponent of the two-power curve sits at the edge of its search range")             \
+    X(DPH_W_Q_AT_BOUND, 1 << 16, "q_at_bound",                                                     \
+      "the right exponent of the two-power curve sits at the edge of its search range")            \
     /* power law */                                                                                \
     X(DPH_W_FLOOR_AT_ZERO, 1 << 9, "floor_at_zero", "L_inf sits at its lower bound 0")             \
     X(DPH_W_FLOOR_AT_MIN, 1 << 10, "floor_at_min",                                                 \
       "L_inf sits at its upper bound, the lowest loss")                                            \
-    X(DPH_W_ALPHA_AT_BOUND, 1 << 11, "alpha_at_bound", "alpha sits at the edge of its search range")
+    X(DPH_W_ALPHA_AT_BOUND, 1 << 11, "alpha_at_bound",                                             \
+      "alpha sits at the edge of its search range")                                                \
+    X(DPH_W_FLOOR_NOT_IDENTIFIED, 1 << 20, "floor_not_identified",                                 \
+      "the data say next to nothing about L_inf")                                                  \
+    X(DPH_W_MISFIT, 1 << 21, "misfit",                                                             \
+      "the optima scatter about the law more than the runs behind them explain")                   \
+    X(DPH_W_EXTRAPOLATED, 1 << 22, "extrapolated",                                                 \
+      "beyond the data by more than a fifth of their span in decades")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

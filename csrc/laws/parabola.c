@@ -5,15 +5,19 @@
 
 #include "../base/column.h"
 #include "../base/lstsq.h"
+#include "../base/order.h"
 #include "../base/veclog.h"
 
 #define COLS 3
 #define JOINT_SCAN 48
 #define JOINT_MIN_DISTINCT 5
-#define BLOCK 1024 /* points whose logs are taken in one go */
+#define BLOCK 1024        /* points whose logs are taken in one go */
+#define PAIRWISE 48       /* points up to which comparing all pairs is quicker than sorting */
+#define WINDOW_SLACK 1e-9 /* decades: a point on the edge of the window is inside */
 
 /* One budget. */
 typedef struct {
+    const double *tokens;
     const double *loss;
     const double *x;     /* [n] log10 tokens */
     const double *log_p; /* [n] log10 params, or NULL */
@@ -21,6 +25,7 @@ typedef struct {
     double *p2;          /* [n] the quadratic orthogonal to 1 and p1 */
     double *design;      /* [3][n], joint fit */
     double *rhs;         /* [n], joint fit */
+    double *sorted;      /* [3][n] x, loss and log_p by x, windowed fit */
     int64_t n;
     const atomic_int *stopped;
 } bucket;
@@ -30,7 +35,7 @@ dph_parabola_scratch(int64_t n_largest)
 {
     size_t block = n_largest > BLOCK ? (size_t)n_largest : BLOCK;
 
-    return 2 * block + (size_t)n_largest * (2 + COLS + 1);
+    return 2 * block + (size_t)n_largest * (2 + COLS + 1 + COLS);
 }
 
 static void
@@ -52,6 +57,8 @@ no_parabola(dph_parabola *out, int64_t n, int32_t status)
                           .se_loss_star = NAN,
                           .x_min = NAN,
                           .x_max = NAN,
+                          .x_lo = NAN,
+                          .x_hi = NAN,
                           .joint_x_star = NAN,
                           .joint_loss_star = NAN,
                           .joint_a_under = NAN,
@@ -103,8 +110,8 @@ joint_objective(double v, void *ctx, double *slope)
 static void
 fit_joint(bucket *k, int distinct, dph_minimiser *minimiser, dph_parabola *out)
 {
-    double centre = out->x_min + (out->x_max - out->x_min) / 2;
-    double half = (out->x_max - out->x_min) / 2;
+    double centre = out->x_lo + (out->x_hi - out->x_lo) / 2;
+    double half = (out->x_hi - out->x_lo) / 2;
     double grid[JOINT_SCAN];
     double p[COLS] = {0};
     double lo = 1;
@@ -115,8 +122,8 @@ fit_joint(bucket *k, int distinct, dph_minimiser *minimiser, dph_parabola *out)
         double t = (k->x[i] - centre) / half;
 
         k->p1[i] = t;
-        lo = k->x[i] > out->x_min && t < lo ? t : lo;
-        hi = k->x[i] < out->x_max && t > hi ? t : hi;
+        lo = k->x[i] > out->x_lo && t < lo ? t : lo;
+        hi = k->x[i] < out->x_hi && t > hi ? t : hi;
     }
     if (distinct < JOINT_MIN_DISTINCT || !(lo < hi)) {
         out->status |= DPH_W_JOINT_FAILED;
@@ -194,7 +201,7 @@ fit_symmetric(bucket *k, double loss_mean, int distinct, dph_parabola *out)
         s2y += q * (k->loss[i] - loss_mean);
     }
     if (!(s22 > 1e-26 * s1111)) {
-        no_parabola(out, n, DPH_E_RANK);
+        no_parabola(out, out->n, DPH_E_RANK);
         return;
     }
     linear = s1y / s11;
@@ -204,7 +211,7 @@ fit_symmetric(bucket *k, double loss_mean, int distinct, dph_parabola *out)
         rss += residual * residual;
     }
     if (!isfinite(rss) || !isfinite(curvature)) {
-        no_parabola(out, n, DPH_E_BAD_VALUE);
+        no_parabola(out, out->n, DPH_E_BAD_VALUE);
         return;
     }
     /* Back to powers of d = x - mean, then of x. */
@@ -278,6 +285,191 @@ fit_sides(const bucket *k, dph_parabola *out)
     out->status |= over > 0 ? 0 : DPH_W_A_OVER_FALLBACK;
 }
 
+/* A stretch of a bucket sorted by x. */
+typedef struct {
+    int64_t lo;
+    int64_t hi; /* one past its last point */
+    int widened;
+    double score; /* rss per degree of freedom */
+} stretch;
+
+/* The points of x, sorted, within window of v; more where that are too few distinct ones. */
+static stretch
+stretch_about(const double *x, int64_t n, double v, double window)
+{
+    stretch s = {.lo = 0, .hi = n};
+    int distinct = 0;
+
+    while (s.lo < n - 1 && x[s.lo] < v - window - WINDOW_SLACK) {
+        s.lo++;
+    }
+    while (s.hi > s.lo && x[s.hi - 1] > v + window + WINDOW_SLACK) {
+        s.hi--;
+    }
+    for (int64_t i = s.lo; i < s.hi && distinct < DPH_WINDOW_DISTINCT; i++) {
+        distinct += i == s.lo || x[i] > x[i - 1];
+    }
+    while (distinct < DPH_WINDOW_DISTINCT && (s.lo > 0 || s.hi < n)) {
+        double below = s.lo > 0 ? v - x[s.lo - 1] : INFINITY;
+        double above = s.hi < n ? x[s.hi] - v : INFINITY;
+
+        if (below <= above) {
+            double edge = x[s.lo - 1];
+            while (s.lo > 0 && x[s.lo - 1] == edge) {
+                s.lo--;
+            }
+        } else {
+            double edge = x[s.hi];
+            while (s.hi < n && x[s.hi] == edge) {
+                s.hi++;
+            }
+        }
+        distinct++;
+        s.widened = 1;
+    }
+    return s;
+}
+
+/* k and out become those of a stretch of `all`, sorted. 0, or -1, both untouched, if there is no
+ * parabola. */
+static int
+fit_stretch(const bucket *all, stretch *s, bucket *k, dph_parabola *out)
+{
+    bucket part = *all;
+    dph_parabola fit = {0};
+    double sum = 0;
+    int constant = 1;
+
+    part.n = s->hi - s->lo;
+    part.x = all->x + s->lo;
+    part.loss = all->loss + s->lo;
+    part.log_p = all->log_p != NULL ? all->log_p + s->lo : NULL;
+    for (int64_t i = 0; i < part.n; i++) {
+        sum += part.loss[i];
+        constant &= part.loss[i] == part.loss[0];
+    }
+    if (constant) {
+        return -1;
+    }
+    no_parabola(&fit, all->n, DPH_OK);
+    fit.n_used = part.n;
+    fit.x_min = out->x_min;
+    fit.x_max = out->x_max;
+    fit.x_lo = part.x[0];
+    fit.x_hi = part.x[part.n - 1];
+    fit_symmetric(&part, sum / (double)part.n, DPH_WINDOW_DISTINCT, &fit);
+    if (fit.status < 0) {
+        return -1;
+    }
+    s->score = fit.rss / (double)(part.n - COLS);
+    fit.status |= s->widened ? DPH_W_WINDOW_WIDENED : 0;
+    *k = part;
+    *out = fit;
+    return 0;
+}
+
+/* Columns of the bucket by x, in its own scratch. */
+static bucket
+sorted_bucket(const bucket *k)
+{
+    bucket by_x = *k;
+    double *rows = k->design;
+    int64_t n = k->n;
+
+    for (int64_t i = 0; i < n; i++) {
+        rows[3 * i] = k->x[i];
+        rows[3 * i + 1] = k->loss[i];
+        rows[3 * i + 2] = k->log_p != NULL ? k->log_p[i] : 0;
+    }
+    dph_sort_rows(rows, n, 3);
+    for (int64_t i = 0; i < n; i++) {
+        for (int c = 0; c < COLS; c++) {
+            k->sorted[c * n + i] = rows[3 * i + c];
+        }
+    }
+    by_x.x = k->sorted;
+    by_x.loss = k->sorted + n;
+    by_x.log_p = k->log_p != NULL ? k->sorted + 2 * n : NULL;
+    return by_x;
+}
+
+/* From the fit of all points in k and out to that of the window about its vertex; see the header.
+ */
+static void
+fit_window(bucket *k, double window, dph_parabola *out)
+{
+    const bucket all = sorted_bucket(k);
+    const bucket whole = *k;
+    const dph_parabola first = *out;
+    stretch seen[DPH_WINDOW_ROUNDS + 1] = {{.lo = 0, .hi = k->n}};
+    double x_lowest = all.x[0];
+    double lowest = all.loss[0];
+    int last = 0;
+
+    seen[0].score = out->rss / (double)(k->n - COLS);
+    for (int64_t i = 1; i < all.n; i++) {
+        if (all.loss[i] < lowest) {
+            lowest = all.loss[i];
+            x_lowest = all.x[i];
+        }
+    }
+    while (last < DPH_WINDOW_ROUNDS) {
+        double centre = out->status & DPH_W_CONCAVE ? x_lowest : out->x_star;
+        stretch next = stretch_about(all.x, all.n, centre, window);
+        int best = last;
+        int i = last;
+
+        while (i >= 0 && !(seen[i].lo == next.lo && seen[i].hi == next.hi)) {
+            i--;
+        }
+        if (i < 0) { /* a set not seen before */
+            if (fit_stretch(&all, &next, k, out) < 0) {
+                out->status |= DPH_W_WINDOW_WIDENED; /* the set before it is the narrowest */
+                return;
+            }
+            seen[++last] = next;
+            continue;
+        }
+        for (; i <= last; i++) {
+            int64_t more = (seen[i].hi - seen[i].lo) - (seen[best].hi - seen[best].lo);
+
+            best = more > 0 || (more == 0 && seen[i].score < seen[best].score) ? i : best;
+        }
+        if (best == 0) {
+            *k = whole;
+            *out = first;
+        } else if (best != last) {
+            (void)fit_stretch(&all, &seen[best], k, out); /* it worked before */
+        }
+        return;
+    }
+}
+
+/* 1 if two of the tokens are equal. */
+static int
+has_duplicates(const bucket *k)
+{
+    double *copy = k->design;
+    int found = 0;
+
+    if (k->n <= PAIRWISE) {
+        for (int64_t i = 1; i < k->n; i++) {
+            for (int64_t j = 0; j < i; j++) {
+                found |= k->tokens[i] == k->tokens[j];
+            }
+        }
+        return found;
+    }
+    for (int64_t i = 0; i < k->n; i++) {
+        copy[i] = k->tokens[i];
+    }
+    dph_sort_rows(copy, k->n, 1);
+    for (int64_t i = 1; i < k->n; i++) {
+        found |= copy[i] == copy[i - 1];
+    }
+    return found;
+}
+
 static int
 all_positive(const double *raw, int64_t n)
 {
@@ -290,13 +482,15 @@ all_positive(const double *raw, int64_t n)
 }
 
 static void
-fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
+fit_bucket(bucket *k, const dph_parabola_options *options, dph_minimiser *minimiser,
+           dph_parabola *out)
 {
     int64_t n = k->n;
     double inner = INFINITY;
     double outer = INFINITY;
     double sum = 0;
     int constant = 1;
+    int32_t duplicated = 0;
     dph_column x = dph_column_summary(k->x, n);
 
     if (n >= COLS && x.distinct == 1) {
@@ -320,18 +514,30 @@ fit_bucket(bucket *k, int joint, dph_minimiser *minimiser, dph_parabola *out)
         out->status = DPH_E_CONSTANT_LOSS;
         return;
     }
-    out->x_min = x.min;
-    out->x_max = x.max;
+    out->n_used = n;
+    out->x_min = out->x_lo = x.min;
+    out->x_max = out->x_hi = x.max;
     fit_symmetric(k, sum / (double)n, x.distinct, out);
     if (out->status < 0) {
         return;
+    }
+    if (options->diagnose && has_duplicates(k)) {
+        duplicated = DPH_W_DUPLICATED_DESIGNS;
+    }
+    if (options->window > 0 && isfinite(options->window) && x.distinct > DPH_WINDOW_DISTINCT) {
+        fit_window(k, options->window, out);
+    }
+    out->status |= duplicated;
+    if (options->diagnose && !(out->status & (DPH_W_CONCAVE | DPH_W_CLIPPED)) &&
+        fabs(out->x_star - (x.min + (x.max - x.min) / 2)) > (x.max - x.min) / 4) {
+        out->status |= DPH_W_OFF_CENTRE;
     }
     fit_sides(k, out);
     /* A minimum seen from one side only is a guess. */
     if (!(inner <= outer)) {
         out->status |= DPH_W_UNBRACKETED;
     }
-    if (joint) {
+    if (options->joint) {
         fit_joint(k, x.distinct, minimiser, out);
     }
 }
@@ -370,13 +576,15 @@ dph_parabola_fit(const dph_parabola_batch *batch, int64_t begin, int64_t end,
         for (; g < last; g++) {
             int64_t from = offsets[g];
             int64_t n = offsets[g + 1] - from;
-            bucket k = {.loss = batch->loss + from,
+            bucket k = {.tokens = batch->tokens + from,
+                        .loss = batch->loss + from,
                         .x = x + (from - first),
                         .log_p = batch->params != NULL ? log_p + (from - first) : NULL,
                         .p1 = rest,
                         .p2 = rest + n,
                         .design = rest + 2 * n,
                         .rhs = rest + (2 + COLS) * n,
+                        .sorted = rest + (2 + COLS + 1) * n,
                         .n = n,
                         .stopped = options->stopped};
 
@@ -386,7 +594,7 @@ dph_parabola_fit(const dph_parabola_batch *batch, int64_t begin, int64_t end,
                 out[g].status = DPH_E_BAD_VALUE;
                 continue;
             }
-            fit_bucket(&k, options->joint, minimiser, &out[g]);
+            fit_bucket(&k, options, minimiser, &out[g]);
         }
     }
 }

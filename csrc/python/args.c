@@ -188,6 +188,8 @@ int
 dph_args_word(PyObject *obj, const char *name, const char *const *words, int n, int fallback,
               int *out)
 {
+    PyObject *listed = NULL;
+
     *out = fallback;
     if (obj == NULL) {
         return 0;
@@ -200,8 +202,18 @@ dph_args_word(PyObject *obj, const char *name, const char *const *words, int n, 
             }
         }
     }
-    PyErr_Format(PyExc_ValueError, "%s: expected '%s' or '%s', got %R", name, words[0],
-                 words[n - 1], obj);
+    listed = PyUnicode_FromFormat("'%s'", words[0]);
+    for (int i = 1; i < n && listed != NULL; i++) {
+        PyObject *longer =
+            PyUnicode_FromFormat("%U%s'%s'", listed, i < n - 1 ? ", " : " or ", words[i]);
+
+        Py_DECREF(listed);
+        listed = longer;
+    }
+    if (listed != NULL) {
+        PyErr_Format(PyExc_ValueError, "%s: expected %U, got %R", name, listed, obj);
+        Py_DECREF(listed);
+    }
     return -1;
 }
 

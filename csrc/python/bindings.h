@@ -4,11 +4,16 @@
 
 #include "numpy_api.h"
 
+#include "../laws/powerlaw.h"
+
 /* The dtypes the module exports, kept in its state. */
 typedef struct {
     PyArray_Descr *parabola;
     PyArray_Descr *powerlaw;
     PyArray_Descr *line;
+    PyArray_Descr *isocurve;
+    PyArray_Descr *posterior;
+    PyArray_Descr *posterior_draw;
 } dph_module_state;
 
 extern const char dph_parabola_doc[];
@@ -16,15 +21,40 @@ PyObject *
 dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_parabola_type(void);
 
+extern const char dph_isocurve_doc[];
+PyObject *
+dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_isocurve_type(void);
+
+/* The window of a parabola: decades >= 0; absent and None are 0. 0, or -1 with an exception. */
+int dph_py_window(PyObject *obj, double *window);
+
 extern const char dph_powerlaw_doc[];
 PyObject *
 dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_powerlaw_type(void);
 
+/* Rough nanoseconds it takes to fit one set of so many points in so many suites. */
+double dph_py_powerlaw_cost(const dph_powerlaw_options *options, double points, double suites);
+
+extern const char dph_bootstrap_law_doc[];
+PyObject *
+dph_py_bootstrap_law(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+
+extern const char dph_bootstrap_ladder_doc[];
+PyObject *dph_py_bootstrap_ladder(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                  PyObject *names);
+
 extern const char dph_line_doc[];
 PyObject *
 dph_py_line_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_line_type(void);
+
+extern const char dph_posterior_doc[];
+PyObject *
+dph_py_posterior_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_posterior_type(void);
+PyArray_Descr *dph_py_posterior_draw_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

@@ -7,12 +7,20 @@
 #include "../base/status.h"
 
 static PyMethodDef methods[] = {
+    {"isocurve_fit", (PyCFunction)(void (*)(void))dph_py_isocurve_fit,
+     METH_FASTCALL | METH_KEYWORDS, dph_isocurve_doc},
     {"line_fit", (PyCFunction)(void (*)(void))dph_py_line_fit, METH_FASTCALL | METH_KEYWORDS,
      dph_line_doc},
     {"parabola_fit", (PyCFunction)(void (*)(void))dph_py_parabola_fit,
      METH_FASTCALL | METH_KEYWORDS, dph_parabola_doc},
     {"powerlaw_fit", (PyCFunction)(void (*)(void))dph_py_powerlaw_fit,
      METH_FASTCALL | METH_KEYWORDS, dph_powerlaw_doc},
+    {"posterior_fit", (PyCFunction)(void (*)(void))dph_py_posterior_fit,
+     METH_FASTCALL | METH_KEYWORDS, dph_posterior_doc},
+    {"bootstrap_law", (PyCFunction)(void (*)(void))dph_py_bootstrap_law,
+     METH_FASTCALL | METH_KEYWORDS, dph_bootstrap_law_doc},
+    {"bootstrap_ladder", (PyCFunction)(void (*)(void))dph_py_bootstrap_ladder,
+     METH_FASTCALL | METH_KEYWORDS, dph_bootstrap_ladder_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -64,6 +72,10 @@ module_exec(PyObject *module)
     if (add_type(module, "parabola_dtype", dph_py_parabola_type, &state->parabola) < 0 ||
         add_type(module, "powerlaw_dtype", dph_py_powerlaw_type, &state->powerlaw) < 0 ||
         add_type(module, "line_dtype", dph_py_line_type, &state->line) < 0 ||
+        add_type(module, "isocurve_dtype", dph_py_isocurve_type, &state->isocurve) < 0 ||
+        add_type(module, "posterior_dtype", dph_py_posterior_type, &state->posterior) < 0 ||
+        add_type(module, "posterior_draw_dtype", dph_py_posterior_draw_type,
+                 &state->posterior_draw) < 0 ||
         PyModule_AddIntConstant(module, "MAX_THREADS", DPH_MAX_THREADS) < 0 ||
         add_status(module) < 0) {
         return -1;
@@ -79,6 +91,9 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->parabola);
     Py_VISIT(state->powerlaw);
     Py_VISIT(state->line);
+    Py_VISIT(state->isocurve);
+    Py_VISIT(state->posterior);
+    Py_VISIT(state->posterior_draw);
     return 0;
 }
 
@@ -90,6 +105,9 @@ module_clear(PyObject *module)
     Py_CLEAR(state->parabola);
     Py_CLEAR(state->powerlaw);
     Py_CLEAR(state->line);
+    Py_CLEAR(state->isocurve);
+    Py_CLEAR(state->posterior);
+    Py_CLEAR(state->posterior_draw);
     return 0;
 }
 

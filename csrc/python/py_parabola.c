@@ -10,6 +10,7 @@
 
 static const dph_field fields[] = {
     FIELD(n, "i8"),
+    FIELD(n_used, "i8"),
     FIELD(a, "f8"),
     FIELD(b, "f8"),
     FIELD(c, "f8"),
@@ -25,6 +26,8 @@ static const dph_field fields[] = {
     FIELD(se_loss_star, "f8"),
     FIELD(x_min, "f8"),
     FIELD(x_max, "f8"),
+    FIELD(x_lo, "f8"),
+    FIELD(x_hi, "f8"),
     FIELD(joint_x_star, "f8"),
     FIELD(joint_loss_star, "f8"),
     FIELD(joint_a_under, "f8"),
@@ -34,12 +37,14 @@ static const dph_field fields[] = {
 };
 
 const char dph_parabola_doc[] =
-    "parabola_fit(tokens, loss, params, offsets, *, joint=False, n_threads=1, "
-    "progress=None)\n--\n\n"
+    "parabola_fit(tokens, loss, params, offsets, *, joint=False, window=0.0, diagnose=False, "
+    "n_threads=1, progress=None)\n--\n\n"
     "Fit loss = a x^2 + b x + c in x = log10(tokens), one parabola a group.\n\n"
     "tokens, loss, params : (n,) float64; params may be None.\n"
     "offsets : (n_groups + 1,) int64; group g owns rows offsets[g] to offsets[g + 1].\n"
     "joint : also fit one vertex with two curvatures.\n"
+    "window : decades on each side of the vertex whose points are used; 0 or inf: all.\n"
+    "diagnose : also look for off_centre and duplicated_designs.\n"
     "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
     "Returns an array of `parabola_dtype`, one record a group, each with its status.";
@@ -49,6 +54,20 @@ dph_py_parabola_type(void)
 {
     return dph_args_record_type(fields, (int)(sizeof fields / sizeof fields[0]),
                                 sizeof(dph_parabola));
+}
+
+int
+dph_py_window(PyObject *obj, double *window)
+{
+    *window = obj == NULL || obj == Py_None ? 0 : PyFloat_AsDouble(obj);
+    if (*window == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (!(*window >= 0)) {
+        PyErr_Format(PyExc_ValueError, "window: expected decades >= 0, got %R", obj);
+        return -1;
+    }
+    return 0;
 }
 
 typedef struct {
@@ -73,10 +92,11 @@ task(void *ctx, int64_t begin, int64_t end, int worker)
 PyObject *
 dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
-    static const dph_arg spec[] = {{"tokens", 1}, {"loss", 1},      {"params", 1},  {"offsets", 1},
-                                   {"joint", 0},  {"n_threads", 0}, {"progress", 0}};
+    static const dph_arg spec[] = {{"tokens", 1},   {"loss", 1},      {"params", 1},
+                                   {"offsets", 1},  {"joint", 0},     {"window", 0},
+                                   {"diagnose", 0}, {"n_threads", 0}, {"progress", 0}};
     dph_module_state *state = PyModule_GetState(module);
-    PyObject *values[7];
+    PyObject *values[9];
     PyArrayObject *tokens = NULL;
     PyArrayObject *loss = NULL;
     PyArrayObject *params = NULL;
@@ -89,17 +109,25 @@ dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     npy_intp shape = 0;
     int64_t largest = 0;
     double cost = 0;
+    double window = 0;
     int joint = 0;
+    int diagnose = 0;
 
-    if (dph_args_parse("parabola_fit", spec, 7, 4, args, n_args, names, values) < 0 ||
-        dph_args_int(values[5], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+    if (dph_args_parse("parabola_fit", spec, 9, 4, args, n_args, names, values) < 0 ||
+        dph_args_int(values[7], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
         return NULL;
     }
     joint = values[4] != NULL ? PyObject_IsTrue(values[4]) : 0;
     if (joint < 0) {
         return NULL;
     }
+    diagnose = values[6] != NULL ? PyObject_IsTrue(values[6]) : 0;
+    if (diagnose < 0 || dph_py_window(values[5], &window) < 0) {
+        return NULL;
+    }
     j.options.joint = joint;
+    j.options.window = window;
+    j.options.diagnose = diagnose;
     tokens = dph_args_column(values[0], "tokens", -1);
     if (tokens == NULL) {
         goto out;
@@ -131,9 +159,10 @@ dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
                                    .offsets = PyArray_DATA(offsets)};
     j.out = PyArray_DATA((PyArrayObject *)out);
     largest = dph_groups_largest(j.batch.offsets, n_groups);
-    cost = 100 + (joint ? 1500 : 50) * (double)n / (double)(n_groups > 0 ? n_groups : 1);
+    cost = 100 + ((joint ? 1500 : 50) + (window > 0 ? 250 : 0)) * (double)n /
+                     (double)(n_groups > 0 ? n_groups : 1);
     if (dph_workshop_open(&j.shop, n_threads, dph_parabola_scratch(largest), joint, n_groups, cost,
-                          values[6]) < 0 ||
+                          values[8]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }

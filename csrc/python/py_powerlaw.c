@@ -73,8 +73,8 @@ single_sets(int64_t n_suites)
 }
 
 /* Rough cost of one set, from trials of the two searches on small suites. */
-static double
-set_cost(const dph_powerlaw_options *options, double points, double suites)
+double
+dph_py_powerlaw_cost(const dph_powerlaw_options *options, double points, double suites)
 {
     double inner = options->score == DPH_SCORE_LOG ? 5 : 900;
 
@@ -170,9 +170,10 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     per_set = (double)(n_sets > 0 ? n_sets : 1);
     scratch = dph_powerlaw_scratch(most_points, most_suites,
                                    dph_groups_largest(j.batch.offsets, n_suites), &j.options);
-    if (dph_workshop_open(&j.shop, n_threads, scratch, 1, n_sets,
-                          set_cost(&j.options, (double)n / per_set, (double)n_suites / per_set),
-                          values[10]) < 0 ||
+    if (dph_workshop_open(
+            &j.shop, n_threads, scratch, 1, n_sets,
+            dph_py_powerlaw_cost(&j.options, (double)n / per_set, (double)n_suites / per_set),
+            values[10]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }

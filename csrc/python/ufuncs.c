@@ -58,6 +58,8 @@ static model models[] = {
      4, .f.four = dph_powerlaw_compute},
     {"t_quantile", "The p-quantile of Student's t; arguments p, degrees of freedom.", 2,
      .f.two = dph_t_quantile},
+    {"chi2_quantile", "The p-quantile of chi-square; arguments p, degrees of freedom.", 2,
+     .f.two = dph_chi2_quantile},
 };
 
 #define N_MODELS (sizeof models / sizeof models[0])

@@ -1,11 +1,15 @@
 """Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults."""
 
+from delphi.figures.backtest import backtest_errors
 from delphi.figures.export import write_json
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
 from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
+from delphi.figures.profile import floor_profile
 
 __all__ = [
+    "backtest_errors",
+    "floor_profile",
     "isoflop_parabolas",
     "ladder",
     "law_curve",

@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
-from delphi.heldout import is_crashed
+from delphi.figures.thin import drawn, sweep_runs
+from delphi.isoflop import curve_values
 from delphi.shorthand import flops
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["isoflop_parabolas", "parabola_curve"]
 
-N_CURVE = 120
+N_CURVE = 60  # where a curve was fitted
+N_TAIL = 20  # and on each side of that
 NOT_USED = "not used in the law"
 
 
@@ -33,7 +35,8 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        A bucket that feeds no law has hollow points and a dotted curve, its status in the hover.
+        A bucket that feeds no law has hollow points and a dotted curve, its status in the hover. A
+        windowed parabola goes on as a thin dotted line outside its window.
 
     Examples
     --------
@@ -41,6 +44,8 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     >>> runs = delphi.simulate.ladder(rng=0)
     >>> fig = delphi.figures.isoflop_parabolas(delphi.fit_isoflops(runs))
     """
+    colours = theme.budget_colours(ladder.fits["budget"])
+    ladder = drawn(ladder)
     suites = list(ladder.suites)
     n_cols = min(max(len(suites), 1), 2)
     n_rows = max(1, -(-len(suites) // n_cols))
@@ -58,7 +63,6 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
         horizontal_spacing=0.06,
         vertical_spacing=gap / plot_height if n_rows > 1 else 0,
     )
-    colours = theme.budget_colours(ladder.fits["budget"])
     named = legend_homes(ladder.fits)
     for i, suite in enumerate(suites):
         add_parabolas(fig, ladder, suite, colours, named, row=i // n_cols + 1, col=i % n_cols + 1)
@@ -97,10 +101,12 @@ def parabola_curve(fit: Parabola) -> go.Figure:
     tokens = np.empty(0)
     if fit.ok:
         colour = theme.SUITE_COLOURS[0]
+        for tokens, fitted in curve_pieces(fit):
+            line = {"width": 2.25, "color": colour, "simplify": False}
+            line |= {} if fitted else {"width": 1, "dash": "dot"}
+            curve = {"x": tokens.tolist(), "y": fit.predict(tokens).tolist(), "name": "parabola"}
+            fig.add_trace(go.Scatter(mode="lines", line=line, showlegend=fitted, **curve))
         tokens = np.logspace(fit.x_min, fit.x_max, N_CURVE)
-        line = {"width": 2.25, "color": colour, "simplify": False}
-        curve = {"x": tokens.tolist(), "y": fit.predict(tokens).tolist(), "name": "parabola"}
-        fig.add_trace(go.Scatter(mode="lines", line=line, **curve))
         best = {"x": [fit.tokens_star], "y": [fit.loss_star], "name": "optimum"}
         marker = {"symbol": "x", "size": 12, "color": colour}
         fig.add_trace(go.Scatter(mode="markers", marker=marker, **best))
@@ -112,17 +118,20 @@ def parabola_curve(fit: Parabola) -> go.Figure:
     return theme.finish(fig, 330, ["parabola", "optimum"] if fit.ok else [], top=18)
 
 
-def sweep_runs(ladder: IsoflopLadder, suite: str | None = None) -> pd.DataFrame:
-    """The runs behind the parabolas, of all suites or of one: finished and not held out."""
-    runs = ladder.runs
-    shown = np.ones(len(runs), dtype=bool)
-    if "run_type" in runs:
-        shown &= (runs["run_type"] == "isoflop").to_numpy(bool)
-    if "state" in runs:
-        shown &= ~is_crashed(runs["state"]).to_numpy(bool)
-    if suite is not None:
-        shown &= (runs["suite"] == suite).to_numpy(bool)
-    return runs[shown]
+def curve_pieces(fit: Any) -> list[tuple[np.ndarray, bool]]:
+    """Tokens to draw a curve at, and whether its fit used the points there.
+
+    The stretch that was fitted comes first, then the rest of the observed range, a NaN between its
+    two ends; nothing for a fit that failed.
+    """
+    if not np.isfinite([fit.x_min, fit.x_max, fit.x_lo, fit.x_hi, fit.loss_star]).all():
+        return []
+    pieces = [(np.logspace(fit.x_lo, fit.x_hi, N_CURVE), True)]
+    tails = [(lo, hi) for lo, hi in ((fit.x_min, fit.x_lo), (fit.x_hi, fit.x_max)) if lo < hi]
+    if tails:
+        ends = [np.append(np.logspace(lo, hi, N_TAIL), np.nan) for lo, hi in tails]
+        pieces.append((np.concatenate(ends)[:-1], False))
+    return pieces
 
 
 def legend_homes(fits: pd.DataFrame) -> dict[float, str]:
@@ -200,23 +209,32 @@ def add_parabolas(
             row=row,
             col=col,
         )
-        if not np.isfinite([fit.a, fit.b, fit.c, fit.x_min, fit.x_max]).all():
+        highest = points["loss"].max()
+        for tokens, fitted in curve_pieces(fit):
+            loss = curve_values(fit, tokens)
+            # A parabola may run away outside of its window. Gaps are NaN.
+            shown = fitted | np.isnan(tokens) | (loss <= highest)
+            solid = fit.used and fitted
+            fig.add_trace(
+                go.Scatter(
+                    x=tokens[shown].tolist(),
+                    y=loss[shown].tolist(),
+                    mode="lines",
+                    line={
+                        "dash": "solid" if solid else "dot",
+                        "width": 2.25 if solid else 1.5 if fitted else 1,
+                        "color": colour,
+                        "simplify": False,
+                    },
+                    showlegend=False,
+                    hoverinfo="skip",
+                    **common,
+                ),
+                row=row,
+                col=col,
+            )
+        if not np.isfinite(fit.loss_star):
             continue
-        x = np.linspace(fit.x_min, fit.x_max, N_CURVE)
-        line = {"width": 2.25, "color": colour} if fit.used else {"width": 1.5, "color": colour}
-        fig.add_trace(
-            go.Scatter(
-                x=(10**x).tolist(),
-                y=(fit.a * x**2 + fit.b * x + fit.c).tolist(),
-                mode="lines",
-                line=dict(dash="solid" if fit.used else "dot", simplify=False, **line),
-                showlegend=False,
-                hoverinfo="skip",
-                **common,
-            ),
-            row=row,
-            col=col,
-        )
         if not fit.used:
             continue
         status = "" if fit.status == "ok" else f"<br>{theme.safe(fit.status, 120)}"

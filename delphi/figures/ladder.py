@@ -9,22 +9,26 @@ import numpy as np
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
-from delphi.figures.isoflop import add_not_used_key, add_parabolas, legend_homes, sweep_runs
+from delphi.figures.isoflop import add_not_used_key, add_parabolas, legend_homes
 from delphi.figures.place import Panel, place_labels
 from delphi.figures.powerlaw import (
     DIVERGED,
     FINISHED,
     N_CURVE,
+    NO_LAW,
+    NO_OPTIMUM,
+    add_band,
     add_divider,
     add_held_out,
     add_law,
     add_optima,
     compute_range,
     divider_place,
+    held_out_drawn,
     loss_extremes,
     padded,
 )
-from delphi.shorthand import percent
+from delphi.figures.thin import LABELS, drawn, spread, sweep_runs, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from delphi.isoflop import IsoflopLadder
+    from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
 
 __all__ = ["ladder"]
@@ -47,6 +52,7 @@ def ladder(
     laws: Mapping[str, PowerLaw],
     suite: str,
     held_out: pd.DataFrame | None = None,
+    posteriors: Mapping[str, LawPosterior] | None = None,
 ) -> go.Figure:
     """Parabolas of one suite on the left, its law and held-out runs on the right.
 
@@ -60,6 +66,8 @@ def ladder(
         The suite to draw.
     held_out : DataFrame, optional
         What :func:`delphi.heldout.score_held_out` returned.
+    posteriors : mapping of suite to LawPosterior, optional
+        What ``ladder.posteriors()`` returned: the 95% interval of the law, as a band behind it.
 
     Returns
     -------
@@ -90,15 +98,17 @@ def ladder(
         horizontal_spacing=0.13,
         subplot_titles=("IsoFLOP parabolas", title),
     )
-    fits = ladder.fits[ladder.fits["suite"] == suite]
+    few = drawn(ladder, suite)
+    fits = few.fits[few.fits["suite"] == suite]
     # Colours by all budgets of the report, so that a budget looks the same everywhere.
     colours = theme.budget_colours(ladder.fits["budget"])
-    add_parabolas(fig, ladder, suite, colours, legend_homes(fits), row=1, col=1)
+    add_parabolas(fig, few, suite, colours, legend_homes(fits), row=1, col=1)
     names = add_not_used_key(fig, fits)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
-    _add_law_panel(fig, ladder, laws.get(suite), suite, scores)
+    posterior = None if posteriors is None else posteriors.get(suite)
+    _add_law_panel(fig, ladder, laws.get(suite), suite, scores, posterior)
     fig.update_xaxes(
-        **theme.token_axis("Training tokens", sweep_runs(ladder, suite)["tokens"]), row=1, col=1
+        **theme.token_axis("Training tokens", sweep_runs(few, suite)["tokens"]), row=1, col=1
     )
     fig.update_yaxes(type="log", title_text=theme.loss_title(ladder.runs), row=1, col=1)
     fig.update_layout(legend_title_text="Compute (FLOPs)")
@@ -111,6 +121,7 @@ def _add_law_panel(
     law: PowerLaw | None,
     suite: str,
     scores: pd.DataFrame | None,
+    posterior: LawPosterior | None,
 ) -> None:
     """Draw the right panel."""
     suites = list(ladder.suites)
@@ -118,11 +129,14 @@ def _add_law_panel(
     suite_symbol = theme.suite_symbols(suites)
     optima = ladder.optima[ladder.optima["suite"] == suite]
     laws = {} if law is None else {suite: law}
+    bands = {} if posterior is None else {suite: posterior}
+    scores = held_out_drawn(scores, [suite])
     x_lo, x_hi = compute_range(optima, laws, scores)
-    lo, hi = loss_extremes(optima, laws, scores, x_lo, x_hi)
+    lo, hi = loss_extremes(optima, laws, scores, x_lo, x_hi, bands)
     room = 0.08 * math.log(hi / lo) if 0 < lo < hi else 0.05
     y_lo, y_hi = lo * math.exp(-room), hi * math.exp(1.6 * room)
     marker = {"color": suite_colour[suite], "symbol": suite_symbol[suite]}
+    add_band(fig, posterior, suite, suite_colour[suite], x_lo, x_hi, row=1, col=2)
     add_optima(fig, ladder, suite, marker, row=1, col=2)
     fig.data[-1].showlegend = False
     add_law(fig, law, suite, suite_colour[suite], x_lo, x_hi, row=1, col=2)
@@ -131,9 +145,11 @@ def _add_law_panel(
         ceiling = y_hi * math.exp(-0.5 * room)
         add_held_out(fig, scores, suite_colour, suite_symbol, ceiling, row=1, col=2)
         shown = scores.assign(shown=scores["loss"].clip(upper=ceiling))
-        _label(fig, optima, law, shown, x_range, (y_lo, y_hi))
-    place = divider_place(optima, laws, scores)
-    add_divider(fig, place, x_range, PANEL[0], xref="x2", yref="y2 domain")
+        few = thinned(optima, "compute", "loss_star")
+        _label(fig, few, law, shown, x_range, (y_lo, y_hi))
+    place = divider_place(optima, laws)
+    nothing = NO_OPTIMUM if optima.empty else NO_LAW
+    add_divider(fig, place, x_range, PANEL[0], xref="x2", yref="y2 domain", nothing=nothing)
     fig.update_xaxes(**theme.compute_axis(*x_range), row=1, col=2)
     fig.update_yaxes(
         type="log",
@@ -154,9 +170,10 @@ def _label(
 ) -> None:
     """Write each held-out error beside its marker, where nothing else is."""
     rows = scores[np.isfinite(scores["loss"])].sort_values("compute", ascending=False)
+    rows = rows.iloc[spread(len(rows), LABELS)]
     crashed = (rows["state"] != FINISHED).to_numpy(bool)
     texts = [
-        DIVERGED if lost else percent(error)
+        DIVERGED if lost else theme.error_text(error)
         for lost, error in zip(crashed, rows["percent_error"], strict=True)
     ]
     x = np.log10(rows["compute"].to_numpy(float))

@@ -10,14 +10,15 @@ import plotly.graph_objects as go
 
 from delphi.figures import theme
 from delphi.figures.place import Panel, place_labels
-from delphi.shorthand import percent
+from delphi.figures.thin import LABELS, first_suites, spread, thinned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from delphi.isoflop import IsoflopLadder
+    from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
 
 __all__ = ["law_curve", "scaling_law_asymptote"]
@@ -27,15 +28,19 @@ DRAWN_TO = 1e23
 WIDTH, HEIGHT = 610, 360
 PAD = 0.04  # of the compute range, left free at both ends
 N_CURVE = 240
+N_BAND = 60
 HELD_OUT = "held-out runs, mean over seeds"
 DIVERGED = "Run Diverged"
 FINISHED = "finished"  # any other state: no final loss
+NO_LAW = "no law could be fitted"
+NO_OPTIMUM = "no optimum, so no law"
 
 
 def scaling_law_asymptote(
     ladder: IsoflopLadder,
     laws: Mapping[str, PowerLaw],
     held_out: pd.DataFrame | None = None,
+    posteriors: Mapping[str, LawPosterior] | None = None,
 ) -> go.Figure:
     """Optima of every suite, their laws drawn past the data, and the held-out runs.
 
@@ -47,11 +52,14 @@ def scaling_law_asymptote(
         What ``ladder.laws()`` returned; a suite without a law keeps its points.
     held_out : DataFrame, optional
         What :func:`delphi.heldout.score_held_out` returned.
+    posteriors : mapping of suite to LawPosterior, optional
+        What ``ladder.posteriors()`` returned: 95% intervals of the laws, as bands behind them.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        Filled markers were fitted, hollow ones were not.
+        Filled markers were fitted, hollow ones were not. The dotted rule stands at the largest
+        fitted compute. Of many suites or points some are drawn; see `delphi.figures.thin`.
 
     Examples
     --------
@@ -59,18 +67,23 @@ def scaling_law_asymptote(
     >>> ladder = delphi.fit_isoflops(delphi.simulate.ladder(rng=0))
     >>> fig = delphi.figures.scaling_law_asymptote(ladder, ladder.laws())
     """
-    suites = list(ladder.suites)
+    suites = list(first_suites(ladder))
     colours, symbols = theme.suite_colours(suites), theme.suite_symbols(suites)
     fig = go.Figure()
-    optima = ladder.optima
+    optima = ladder.optima[ladder.optima["suite"].isin(suites)]
+    laws = {s: laws[s] for s in suites if s in laws}
+    bands = {s: posteriors[s] for s in suites if s in posteriors} if posteriors else {}
+    held_out = held_out_drawn(held_out, suites)
     x_lo, x_hi = compute_range(optima, laws, held_out)
-    lows, highs = loss_extremes(optima, laws, held_out, x_lo, x_hi)
+    lows, highs = loss_extremes(optima, laws, held_out, x_lo, x_hi, bands)
     span = max(highs - lows, 1e-3)
     floors = {s: laws[s].L_inf for s in suites if s in laws and laws[s].ok}
     # A floor far below the data would leave most of the picture empty.
     lowest = min(floors.values(), default=lows)
     y_lo = (lowest if lowest > lows - 0.5 * span else lows) - 0.06 * span
     y_hi = highs + 0.12 * span
+    for suite in suites:
+        add_band(fig, bands.get(suite), suite, colours[suite], x_lo, x_hi)
     for suite in suites:
         add_optima(fig, ladder, suite, marker={"color": colours[suite], "symbol": symbols[suite]})
         add_law(fig, laws.get(suite), suite, colours[suite], x_lo, x_hi)
@@ -88,8 +101,8 @@ def scaling_law_asymptote(
                 "line": {"width": 2.5},
             }
             fig.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=key, name=HELD_OUT))
-    place = divider_place(optima, laws, held_out)
-    add_divider(fig, place, padded(x_lo, x_hi), WIDTH)
+    nothing = NO_OPTIMUM if optima.empty else NO_LAW
+    add_divider(fig, divider_place(optima, laws), padded(x_lo, x_hi), WIDTH, nothing=nothing)
     _add_floors(fig, floors, colours, (y_lo, y_hi))
     fig.update_xaxes(**theme.compute_axis(*padded(x_lo, x_hi)))
     fig.update_yaxes(title_text=theme.loss_title(ladder.runs, "Loss at the optimum"))
@@ -162,8 +175,12 @@ def loss_extremes(
     held_out: pd.DataFrame | None,
     x_lo: float,
     x_hi: float,
+    posteriors: Mapping[str, LawPosterior] | None = None,
 ) -> tuple[float, float]:
-    """Lowest and highest loss to show; a diverged run may not squeeze everything else."""
+    """Lowest and highest loss to show, above 0.
+
+    Neither a diverged run nor a wide band may squeeze everything else.
+    """
     losses = [optima["loss_star"].to_numpy(float)]
     for law in laws.values():
         if law.ok:
@@ -174,13 +191,66 @@ def loss_extremes(
         losses.append(held_out.loc[~crashed, "loss"].to_numpy(float))
         diverged = held_out.loc[crashed, "loss"].to_numpy(float)
     values = np.concatenate(losses)
-    values = values[np.isfinite(values)]
+    values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
-        return 0.0, 1.0
+        return 1.0, 2.0
     lo, hi = float(values.min()), float(values.max())
     ceiling = hi + 0.25 * (hi - lo)
     seen = diverged[np.isfinite(diverged)]
-    return lo, max([hi, *np.minimum(seen, ceiling).tolist()])
+    bottom = max(lo - 0.25 * (hi - lo), 0.5 * lo)
+    edges = [
+        law.interval([x_lo, x_hi])[["low", "high"]].to_numpy(float)
+        for law in (posteriors or {}).values()
+        if law.ok
+    ]
+    band = np.concatenate([edge.ravel() for edge in edges]) if edges else np.array([lo, hi])
+    shown = np.clip([*seen, *band[np.isfinite(band)]], bottom, ceiling)
+    return float(min([lo, *shown])), float(max([hi, *shown]))
+
+
+def held_out_drawn(held_out: pd.DataFrame | None, suites: Sequence[str]) -> pd.DataFrame | None:
+    """The held-out points of some suites, thinned suite by suite where there are many."""
+    if held_out is None:
+        return None
+    kept = held_out[held_out["suite"].isin(suites)]
+    parts = [thinned(kept[kept["suite"] == s], "compute", "loss").index for s in suites]
+    rows = [row for part in parts for row in part]
+    return kept.loc[kept.index.isin(rows)]
+
+
+def add_band(
+    fig: go.Figure,
+    posterior: LawPosterior | None,
+    suite: str,
+    colour: str,
+    x_lo: float,
+    x_hi: float,
+    **where: Any,
+) -> None:
+    """The 95% interval of a law as a light area; nothing without one."""
+    if posterior is None or not posterior.ok:
+        return
+    compute = np.geomspace(x_lo, x_hi, N_BAND)
+    interval = posterior.interval(compute)
+    # A log axis cannot show what is below 0; far under the panel is as good.
+    low = np.maximum(interval["low"].to_numpy(float), 1e-9)
+    high = np.maximum(interval["high"].to_numpy(float), 1e-9)
+    name = theme.safe(suite)
+    fig.add_trace(
+        go.Scatter(
+            x=[*compute.tolist(), *compute[::-1].tolist()],
+            y=[*high.tolist(), *low[::-1].tolist()],
+            mode="lines",
+            line={"width": 0, "simplify": False},
+            fill="toself",
+            fillcolor=theme.light(colour),
+            name=f"{name}: 95% interval of the law",
+            legendgroup=name,
+            showlegend=False,
+            hoverinfo="skip",
+        ),
+        **where,
+    )
 
 
 def add_optima(
@@ -188,6 +258,7 @@ def add_optima(
 ) -> None:
     """The points a law is fitted to."""
     optima = ladder.optima[ladder.optima["suite"] == suite].sort_values("compute")
+    optima = thinned(optima, "compute", "loss_star")
     name = theme.safe(suite)
     fig.add_trace(
         go.Scatter(
@@ -266,7 +337,7 @@ def add_held_out(
                 legendgroup=name,
                 showlegend=False,
                 customdata=[
-                    [int(n), percent(e)]
+                    [int(n), theme.error_text(e)]
                     for n, e in zip(rows["n"], rows["percent_error"], strict=True)
                 ],
                 hovertemplate=(
@@ -303,22 +374,11 @@ def add_held_out(
         )
 
 
-def divider_place(
-    optima: pd.DataFrame, laws: Mapping[str, PowerLaw], held_out: pd.DataFrame | None
-) -> float | None:
-    """Where fitting ends: just past the last fitted budget, before the first run held out beyond.
-
-    None without a law.
-    """
+def divider_place(optima: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> float | None:
+    """Where fitting ends: the largest fitted compute, as in the tables; None without a law."""
     if optima.empty or not any(law.ok for law in laws.values()):
         return None
-    last = float(optima["compute"].max())
-    beyond: list[float] = []
-    if held_out is not None:
-        compute = held_out["compute"].to_numpy(float)
-        # Within 15% is the same budget, no extrapolation.
-        beyond = compute[compute > 1.15 * last].tolist()
-    return math.sqrt(last * min([*beyond, 3.0 * last]))
+    return float(optima["compute"].max())
 
 
 def add_divider(
@@ -328,15 +388,16 @@ def add_divider(
     width: float,
     xref: str = "x",
     yref: str = "y domain",
+    nothing: str = NO_LAW,
 ) -> None:
     """A dotted rule with "fit" on its left and "extrapolation" on its right.
 
-    `width` is that of the panel in pixels. Without a `place` the panel says that it has no law.
+    `width` is that of the panel in pixels. Without a `place` the panel says `nothing`.
     """
     label: dict[str, Any] = {"y": 1, "yref": yref, "yanchor": "top", "showarrow": False}
     label["font"] = {"size": 12, "color": theme.MUTED}
     if place is None:
-        fig.add_annotation(x=0.5, xref=f"{xref} domain", text="no law could be fitted", **label)
+        fig.add_annotation(x=0.5, xref=f"{xref} domain", text=nothing, **label)
         return
     fig.add_shape(
         type="line",
@@ -417,6 +478,7 @@ def _name_diverged(
 ) -> None:
     """Write "Run Diverged" beside every cross."""
     rows = held_out[(held_out["state"] != FINISHED) & np.isfinite(held_out["loss"])]
+    rows = rows.iloc[spread(len(rows), LABELS)]
     x = np.log10(rows["compute"].to_numpy(float))
     y = np.minimum(rows["loss"].to_numpy(float), ceiling)
     panel = Panel((math.log10(x_range[0]), math.log10(x_range[1])), y_range, WIDTH, HEIGHT)

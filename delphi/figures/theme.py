@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delphi.shorthand import count, printable
+from delphi.shorthand import count, percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,6 +105,17 @@ def wrapped(label: object, width: int, lines: int = 2) -> str:
     text = printable(label)
     parts = textwrap.wrap(text, width, max_lines=lines, placeholder=" \u2026") or [""]
     return "<br>".join(safe(part, width + 2) for part in parts)
+
+
+def error_text(value: float) -> str:
+    """A loss against its law, in words; what would round to 0.0% is on the law."""
+    return "on the law" if abs(value) < 0.05 else percent(value)
+
+
+def light(colour: str, opacity: float = 0.2) -> str:
+    """A palette colour for an area behind lines of the same colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
 def suite_colours(suites: Sequence[str]) -> dict[str, str]:

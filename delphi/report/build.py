@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from delphi.report.content import FORECAST_AT, Analysis, analyse
+from delphi.heldout import FORECAST_AT
+from delphi.report.content import Analysis, analyse
+from delphi.shorthand import flops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -116,12 +119,17 @@ def as_ladder(runs_or_ladder: Any, *, progress: bool = False) -> IsoflopLadder:
 
 def check_target(out_dir: str | os.PathLike[str]) -> None:
     """Raise OSError early, before minutes of fitting, where nothing could be written."""
+    if not os.fspath(out_dir):
+        raise FileNotFoundError(errno.ENOENT, "the name of the output directory is empty")
     out = Path(out_dir)
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out} is not a directory")
+    for place in (out, *out.parents):
+        if place.is_symlink() and not place.exists():
+            raise FileNotFoundError(errno.ENOENT, "is a link to what does not exist", str(place))
     base = out if out.exists() else _nearest(out)
+    if not base.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(base))
     if not os.access(base, os.W_OK | os.X_OK):
-        raise PermissionError(f"{base} is not writable")
+        raise PermissionError(errno.EACCES, "is not writable", str(base))
 
 
 def write_report(
@@ -164,32 +172,82 @@ def write_report(
 
 
 def _figures(analysis: Analysis) -> Iterator[tuple[str, str, str, go.Figure]]:
-    """Name, title, caption and figure, one after the other."""
+    """Name, title, caption and figure, one after the other; captions say what is in the figure."""
     from delphi import figures
+    from delphi.figures.thin import SUITES, drawn_note, law_note
 
     ladder, laws, held_out = analysis.ladder, analysis.laws, analysis.held_out
+    posteriors = analysis.posteriors
     yield (
         "isoflop-parabolas",
         "IsoFLOP parabolas",
-        "Loss against tokens at fixed compute; a cross marks each optimum. Hollow points and "
-        "dotted curves are budgets that feed no law.",
+        _said(
+            "Loss against tokens at fixed compute; a cross marks each optimum."
+            if len(ladder.optima)
+            else "Loss against tokens at fixed compute. No budget has an optimum.",
+            ""
+            if ladder.fits["used"].all()
+            else "Hollow points and dotted curves are budgets that feed no law.",
+            "Dotted beyond the runs that a curve was fitted to." if ladder.window else "",
+            drawn_note(ladder),
+        ),
         figures.isoflop_parabolas(ladder),
     )
+    fig = figures.scaling_law_asymptote(ladder, laws, held_out, posteriors)
     yield (
         "scaling-law-asymptote",
         "Scaling laws",
-        "Loss at the optimum against compute. Dashed: the law. Dotted: its floor L_inf. Hollow: "
-        "held-out runs, which no fit has seen.",
-        figures.scaling_law_asymptote(ladder, laws, held_out),
+        _said(*_law_caption(analysis, fig), law_note(ladder, held_out)),
+        fig,
     )
-    for suite, slug in slugs(ladder.suites).items():
+    for suite, slug in list(slugs(ladder.suites).items())[:SUITES]:
+        own = held_out[held_out["suite"] == suite]
+        compared = ", and how held-out runs compare with it" if len(own) else ""
+        fitted = suite in set(ladder.optima["suite"])
+        last = len(ladder.suites) > SUITES and suite == ladder.suites[SUITES - 1]
         yield (
             f"ladder-{slug}",
             f"Ladder of {suite}",
-            "Left: the parabolas. Right: the law through their optima, and how held-out runs "
-            "compare with it.",
-            figures.ladder(ladder, laws, suite, held_out),
+            _said(
+                "Left: the parabolas.",
+                f"Right: the law through their optima, light its 95% interval{compared}."
+                if fitted
+                else "Right: nothing, for no budget has an optimum.",
+                drawn_note(ladder, suite),
+                law_note(ladder, own, suite),
+                f"Of {len(ladder.suites)} suites the first {SUITES} have such a figure."
+                if last
+                else "",
+            ),
+            figures.ladder(ladder, laws, suite, held_out, posteriors),
         )
+
+
+def _law_caption(analysis: Analysis, fig: go.Figure) -> list[str]:
+    """What is seen in the figure of the laws."""
+    from delphi.figures.thin import first_suites
+
+    if analysis.ladder.optima.empty:
+        return ["No budget has an optimum, so there is no law to draw."]
+    traces = fig.data
+    without = [
+        s for s in first_suites(analysis.ladder) if s not in set(analysis.ladder.optima["suite"])
+    ]
+    curve = any(t.mode == "lines" and t.fill is None for t in traces)
+    rule = [shape.x0 for shape in fig.layout.shapes if shape.x0 == shape.x1]
+    return [
+        "Loss at the optimum against compute.",
+        "Dashed: the law by least squares." if curve else "",
+        "Light: its 95% interval (posterior)." if any(t.fill for t in traces) else "",
+        "Dotted: its floor L_inf." if any(s.y0 == s.y1 for s in fig.layout.shapes) else "",
+        "Hollow: held-out runs, which no fit has seen." if len(analysis.held_out) else "",
+        f"Fitting ends at {flops(rule[0])} FLOPs, the largest fitted compute." if rule else "",
+        f"Without an optimum: {_listed(without)}." if without else "",
+    ]
+
+
+def _said(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _bar(
@@ -199,7 +257,9 @@ def _bar(
         return items
     from tqdm.auto import tqdm
 
-    total = 2 + len(analysis.ladder.suites)
+    from delphi.figures.thin import SUITES
+
+    total = 2 + min(len(analysis.ladder.suites), SUITES)
     bar: Iterable[tuple[str, str, str, go.Figure]] = tqdm(
         items, total=total, desc="figures", unit="figure", leave=False
     )

@@ -1,4 +1,4 @@
-"""What a report says: its tables and its reading in plain words, from fitted results."""
+"""What a report says: its tables, from fitted results."""
 
 from __future__ import annotations
 
@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from delphi.report.tables import Column, Table, from_frame
+from delphi.heldout import FORECAST_AT, is_crashed
+from delphi.report.checks import check_tables
+from delphi.report.reading import decades_from, read_aloud
+from delphi.report.tables import Column, Table, from_frame, plain_status
 from delphi.runs import left_out_table
-from delphi.shorthand import count, flops, percent, printable
+from delphi.shorthand import flops, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from delphi.isoflop import IsoflopLadder
+    from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
 
-__all__ = ["FORECAST_AT", "Analysis", "analyse", "truth_table"]
+__all__ = ["Analysis", "analyse", "truth_table"]
 
-FORECAST_AT = (1e21, 1e22, 1e23, 1e24, 1e25)
 SUITE = Column("suite", "suite")
+FORECAST_COLUMNS = (
+    "compute", "low", "mid", "high", "level", "method", "kind", "extrapolation_decades", "status",
+)  # fmt: skip
+BEYOND = Column("extrapolation_decades", "decades beyond the data", "decades")
 QUANTITIES = {"params_star": "parameters", "tokens_star": "tokens"}
 
 
@@ -34,7 +41,12 @@ class Analysis:
     ----------
     ladder : IsoflopLadder
     laws : mapping of suite to PowerLaw
-    held_out, forecasts : DataFrame
+    posteriors : mapping of suite to LawPosterior
+        Of the suites with an optimum.
+    held_out : DataFrame
+        What :func:`delphi.heldout.score_held_out` returned.
+    forecasts : DataFrame
+        What ``ladder.forecast`` returns, and ``least_squares``, the point of the law.
     tables : tuple of Table
     reading : tuple of str
         The result in sentences.
@@ -42,6 +54,7 @@ class Analysis:
 
     ladder: IsoflopLadder
     laws: Mapping[str, PowerLaw]
+    posteriors: Mapping[str, LawPosterior]
     held_out: pd.DataFrame
     forecasts: pd.DataFrame
     tables: tuple[Table, ...]
@@ -69,7 +82,7 @@ def analyse(
     -------
     Analysis
     """
-    from delphi.heldout import forecast, score_held_out
+    from delphi.heldout import score_held_out
 
     laws = ladder.laws(shared_floor=shared_floor)
     runs = ladder.runs
@@ -78,27 +91,70 @@ def analyse(
     if "state" not in runs:
         runs = runs.assign(state="")
     held_out = score_held_out(runs, laws)
-    forecasts = forecast(laws, compute=tuple(forecast_at))
+    posteriors = ladder.posteriors()
+    forecasts = _forecasts(laws, posteriors, forecast_at)
     tables = [
         _data_table(ladder, runs),
-        _left_out_table(ladder),
+        _left_out_table(ladder, runs),
         _fits_table(ladder),
         _optima_table(ladder),
         _exponents_table(ladder),
-        _laws_table(laws, shared_floor),
-        _forecast_table(forecasts),
+        _laws_table(laws, posteriors, shared_floor),
+        _forecast_table(forecasts, shared_floor),
         _held_out_table(held_out, laws),
+        *check_tables(ladder, laws, runs),
     ]
     if "truth" in ladder.runs.attrs:
         tables.append(truth_table(ladder, laws, forecasts))
-    reading = _reading(ladder, laws, held_out, forecasts)
-    return Analysis(ladder, laws, held_out, forecasts, tuple(tables), tuple(reading))
+    reading = read_aloud(ladder, laws, posteriors, held_out, forecasts)
+    return Analysis(ladder, laws, posteriors, held_out, forecasts, tuple(tables), tuple(reading))
+
+
+def _forecasts(
+    laws: Mapping[str, PowerLaw],
+    posteriors: Mapping[str, LawPosterior],
+    forecast_at: Sequence[float],
+) -> pd.DataFrame:
+    """What ``ladder.forecast`` says, with the point of each law; empty without an optimum."""
+    from delphi.posterior import forecast_frame
+
+    if not posteriors:
+        names = ["suite", *FORECAST_COLUMNS, "least_squares"]
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in names})
+    frame = forecast_frame(dict(posteriors), np.asarray(forecast_at, float))
+    own = [laws.get(suite) for suite in frame["suite"]]
+    frame["least_squares"] = [
+        law.predict(compute) if law is not None and law.ok else math.nan
+        for law, compute in zip(own, frame["compute"].tolist(), strict=True)
+    ]
+    frame["status"] = [
+        plain_status(status, "" if law is None else law.status)
+        for status, law in zip(frame["status"], own, strict=True)
+    ]
+    frame["extrapolation_decades"] = _decades(
+        frame["compute"],
+        frame["suite"],
+        {s: (p.compute_min, p.compute_max) for s, p in posteriors.items()},
+    )
+    return frame
+
+
+def _decades(
+    compute: pd.Series, suites: pd.Series, ranges: Mapping[str, tuple[float, float]]
+) -> list[float]:
+    """Decades beyond the largest fitted compute; negative below the smallest, 0 between."""
+    return [
+        decades_from(C, ranges[suite]) if suite in ranges else math.nan
+        for C, suite in zip(compute.to_numpy(float).tolist(), suites, strict=True)
+    ]
 
 
 def _data_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     rows = []
+    held_out = runs.loc[(runs["run_type"] == "optimal").to_numpy(bool), "suite"].value_counts()
+    by_suite = dict(tuple(ladder.fits.groupby("suite")))
     for suite in ladder.suites:
-        fits = ladder.fits[ladder.fits["suite"] == suite]
+        fits = by_suite[suite]
         rows.append(
             {
                 "suite": suite,
@@ -107,7 +163,7 @@ def _data_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
                 "used": int(fits["used"].sum()),
                 "smallest": fits["budget"].min(),
                 "largest": fits["budget"].max(),
-                "held_out": int(((runs["suite"] == suite) & (runs["run_type"] == "optimal")).sum()),
+                "held_out": int(held_out.get(suite, 0)),
             }
         )
     columns = (
@@ -125,19 +181,20 @@ def _data_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     return from_frame("data", "Data", note, columns, _frame(rows, columns))
 
 
-def _left_out_table(ladder: IsoflopLadder) -> Table:
+def _left_out_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     """What was left out on the way: rows, then runs of the parabolas, then budgets of the laws."""
-    rows: list[dict[str, Any]] = []
-    steps = (("rows read", left_out_table(ladder.runs)), ("parabolas", ladder.left_out))
-    for step, counts in steps:
-        pairs = counts[["reason", "rows"]].itertuples(index=False)
-        rows += [{"what": step, "number": n, "reason": reason} for reason, n in pairs]
+    rows: list[dict[str, Any]] = [
+        {"what": "rows read", "number": n, "reason": reason}
+        for reason, n in left_out_table(ladder.runs)[["reason", "rows"]].itertuples(index=False)
+    ]
+    rows += _left_out_of_parabolas(ladder, runs)
     rows += [
-        {"what": f"law of {suite}", "number": n, "reason": f"budget {flops(budget)}: {reason}"}
+        {"suite": suite, "what": "law", "number": n, "reason": f"budget {flops(budget)}: {reason}"}
         for suite, budget, n, reason in ladder.unused.itertuples(index=False)
     ]
     columns = (
         Column("what", "left out of"),
+        SUITE,
         Column("number", "runs", "integer"),
         Column("reason", "why"),
     )
@@ -146,16 +203,37 @@ def _left_out_table(ladder: IsoflopLadder) -> Table:
     return from_frame("left_out", "Left out", note, columns, _frame(rows, columns))
 
 
+def _left_out_of_parabolas(ladder: IsoflopLadder, runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The ladder's counts by reason, suite by suite where they can be told apart."""
+    held = (runs["run_type"] != "isoflop").to_numpy(bool)
+    ended = is_crashed(runs["state"]).to_numpy(bool) & ~held
+    rows: list[dict[str, Any]] = []
+    for reason, n in ladder.left_out[["reason", "rows"]].itertuples(index=False):
+        who = next((m for m in (held, ended) if m.sum() == n and _meant(reason, m is held)), None)
+        sizes = {None: n} if who is None else runs.loc[who, "suite"].value_counts(sort=False)
+        rows += [
+            {"suite": suite, "what": "parabolas", "number": int(size), "reason": reason}
+            for suite, size in sorted(sizes.items(), key=lambda item: str(item[0]))
+        ]
+    return rows
+
+
+def _meant(reason: str, held: bool) -> bool:
+    return reason.startswith("held out") == held
+
+
 def _fits_table(ladder: IsoflopLadder) -> Table:
     fits = ladder.fits.assign(
         tokens_min=10.0 ** ladder.fits["x_min"],
         tokens_max=10.0 ** ladder.fits["x_max"],
-        rms=np.sqrt(ladder.fits["rss"] / ladder.fits["n"]),
+        rms=np.sqrt(ladder.fits["rss"] / ladder.fits["n_used"]),
+        status=ladder.fits["status"].map(plain_status),
     )
     columns = (
         SUITE,
         Column("budget", "FLOPs", "flops"),
         Column("n", "runs", "integer"),
+        Column("n_used", "fitted", "integer"),
         Column("tokens_min", "fewest tokens", "count"),
         Column("tokens_max", "most tokens", "count"),
         Column("a", "curvature", "loss"),
@@ -165,9 +243,16 @@ def _fits_table(ladder: IsoflopLadder) -> Table:
         Column("used", "used", "bool"),
         Column("status", "status"),
     )
+    window = (
+        ""
+        if ladder.window is None
+        else f" through the runs near its vertex ({ladder.window:g} decades)"
+    )
+    shape = "parabola" if ladder.curve in ("windowed", "parabola") else f"{ladder.curve} curve"
     note = (
-        "One parabola in log10 tokens per budget. Curvature is the loss lost per squared decade "
-        "of tokens away from the optimum: symmetric, then for each side alone."
+        f"One {shape} in log10 tokens per budget{window}. "
+        "Curvature is the loss lost per squared decade of tokens away from the optimum: "
+        "symmetric, then for each side alone."
     )
     return from_frame("fits", "IsoFLOP fits", note, columns, fits)
 
@@ -203,7 +288,7 @@ def _exponents_table(ladder: IsoflopLadder) -> Table:
                 "level": row.level,
                 "coefficient": row.coefficient,
                 "n": row.n,
-                "status": row.status,
+                "status": plain_status(row.status),
             }
         )
     columns = (
@@ -215,23 +300,30 @@ def _exponents_table(ladder: IsoflopLadder) -> Table:
         Column("n", "budgets", "integer"),
         Column("status", "status"),
     )
-    note = "quantity = coefficient * FLOPs^exponent at the optimum."
+    note = (
+        "quantity = coefficient * FLOPs^exponent at the optimum. The interval sees the scatter of "
+        "the optima about the line, not the noise inside a budget."
+    )
     return from_frame("exponents", "Exponents", note, columns, _frame(rows, columns))
 
 
-def _laws_table(laws: Mapping[str, PowerLaw], shared_floor: bool) -> Table:
+def _laws_table(
+    laws: Mapping[str, PowerLaw], posteriors: Mapping[str, LawPosterior], shared_floor: bool
+) -> Table:
     rows = [
         {
             "suite": suite,
             "equation": law.equation if law.ok else None,
             "L_inf": law.L_inf,
+            "L_inf_interval": _parameter(posteriors.get(suite), "L_inf"),
             "log10_A": law.log_A / math.log(10),
             "alpha": law.alpha,
+            "alpha_interval": _parameter(posteriors.get(suite), "alpha"),
             "n": law.n,
             "rms": math.sqrt(law.rss / law.n) if law.n and law.rss >= 0 else math.nan,
             "lowest": law.compute_range[0],
             "highest": law.compute_range[1],
-            "status": law.status,
+            "status": _law_status(law, posteriors.get(suite)),
         }
         for suite, law in laws.items()
     ]
@@ -239,8 +331,10 @@ def _laws_table(laws: Mapping[str, PowerLaw], shared_floor: bool) -> Table:
         SUITE,
         Column("equation", "law"),
         Column("L_inf", "L_inf", "loss"),
+        Column("L_inf_interval", "95% posterior"),
         Column("log10_A", "log10 A", "loss"),
         Column("alpha", "alpha", "loss"),
+        Column("alpha_interval", "95% posterior"),
         Column("n", "budgets", "integer"),
         Column("rms", "rms residual", "number"),
         Column("lowest", "from FLOPs", "flops"),
@@ -248,25 +342,50 @@ def _laws_table(laws: Mapping[str, PowerLaw], shared_floor: bool) -> Table:
         Column("status", "status"),
     )
     floor = "one L_inf shared by all suites" if shared_floor else "an L_inf for each suite"
-    note = f"loss = L_inf + A * C^-alpha through the optima, C in FLOPs, with {floor}."
+    note = (
+        "loss = L_inf + A * C^-alpha through the optima, C in FLOPs, by least squares with "
+        f"{floor}; beside it what each suite's own posterior leaves possible."
+    )
     return from_frame("laws", "Scaling laws", note, columns, _frame(rows, columns))
 
 
-def _forecast_table(forecasts: pd.DataFrame) -> Table:
+def _parameter(posterior: LawPosterior | None, name: str) -> str | None:
+    if posterior is None or not posterior.ok:
+        return None
+    table = posterior.parameters().set_index("parameter")
+    return f"{table.loc[name, 'low']:.4f} to {table.loc[name, 'high']:.4f}"
+
+
+def _law_status(law: PowerLaw, posterior: LawPosterior | None) -> str:
+    return plain_status(law.status, "" if posterior is None else posterior.status)
+
+
+def _forecast_table(forecasts: pd.DataFrame, shared_floor: bool) -> Table:
     columns = (
         SUITE,
         Column("compute", "FLOPs", "flops"),
-        Column("loss", "loss", "loss"),
-        Column("extrapolation_decades", "decades beyond the data", "fixed"),
-        Column("status", "status of the law"),
+        Column("mid", "loss", "loss"),
+        Column("low", "low", "loss"),
+        Column("high", "high", "loss"),
+        Column("level", "level", "share"),
+        Column("method", "method"),
+        Column("kind", "kind"),
+        Column("least_squares", "least squares", "loss"),
+        BEYOND,
+        Column("status", "status"),
     )
-    note = "The loss each law expects at the optimum, and how far beyond the last fitted budget."
+    note = (
+        "The loss expected at the optimum: median and interval of the posterior, and the law by "
+        "least squares. Decades are counted from the largest fitted compute of the suite, and "
+        "from the smallest for what lies below."
+    )
+    if shared_floor:
+        note += " The posterior does not know of the shared floor, the law does."
     return from_frame("forecast", "Forecast", note, columns, forecasts)
 
 
 def _held_out_table(held_out: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> Table:
-    last = held_out["suite"].map({s: law.compute_range[1] for s, law in laws.items()})
-    beyond = np.log10(held_out["compute"] / last.astype(float))
+    ranges = {suite: law.compute_range for suite, law in laws.items()}
     columns = (
         SUITE,
         Column("budget", "FLOPs", "flops"),
@@ -275,10 +394,14 @@ def _held_out_table(held_out: pd.DataFrame, laws: Mapping[str, PowerLaw]) -> Tab
         Column("loss", "loss", "loss"),
         Column("predicted", "predicted", "loss"),
         Column("percent_error", "than predicted", "percent"),
-        Column("beyond", "decades beyond the data", "fixed"),
+        BEYOND,
     )
     note = "Runs no fit has seen: finished ones as the mean over seeds, others one by one."
-    frame = held_out.assign(beyond=beyond)
+    finished = held_out["state"] == "finished"  # the last loss of others says nothing of the law
+    frame = held_out.assign(
+        percent_error=held_out["percent_error"].where(finished),
+        extrapolation_decades=_decades(held_out["compute"], held_out["suite"], ranges),
+    )
     return from_frame("held_out", "Held-out runs", note, columns, frame)
 
 
@@ -293,7 +416,7 @@ def truth_table(
         Fitted to simulated runs; their ``attrs["truth"]`` holds the truth.
     laws : mapping of suite to PowerLaw
     forecasts : DataFrame
-        What :func:`delphi.heldout.forecast` returned.
+        What ``ladder.forecast`` returned.
 
     Returns
     -------
@@ -322,7 +445,7 @@ def truth_table(
         ]
         for row in forecasts[forecasts["suite"] == suite].itertuples(index=False):
             expected = truth["L_inf"] + truth["A"] * row.compute ** -truth["alpha"]
-            pairs.append((f"loss at {flops(row.compute)}", expected, row.loss))
+            pairs.append((f"loss at {flops(row.compute)}", expected, row.mid))
         rows += [
             {
                 "suite": suite,
@@ -342,78 +465,6 @@ def truth_table(
     )
     note = "These runs are simulated, so the answer is known."
     return from_frame("truth", "Truth beside estimate", note, columns, _frame(rows, columns))
-
-
-def _reading(
-    ladder: IsoflopLadder,
-    laws: Mapping[str, PowerLaw],
-    held_out: pd.DataFrame,
-    forecasts: pd.DataFrame,
-) -> list[str]:
-    """The result in plain sentences, suite by suite."""
-    n_runs = int(ladder.fits["n"].sum())
-    n_fits, n_used = len(ladder.fits), int(ladder.fits["used"].sum())
-    said = [
-        f"{_plural(len(ladder.suites), 'suite')}, {_plural(n_runs, 'IsoFLOP run')} in "
-        f"{_plural(n_fits, 'budget')}; {n_used} of the budgets feed the laws."
-    ]
-    for suite in ladder.suites:
-        name = printable(suite)
-        optima = ladder.optima[ladder.optima["suite"] == suite].sort_values("compute")
-        law = laws.get(suite)
-        if optima.empty:
-            said.append(f"{name}: no budget has an optimum that can be used.")
-            continue
-        top = optima.iloc[-1]
-        said.append(
-            f"{name}: at its largest fitted budget, {flops(top['budget'])} FLOPs, the best model "
-            f"has {count(top['params_star'])} parameters and {count(top['tokens_star'])} tokens, "
-            f"{top['tokens_star'] / top['params_star']:.3g} tokens per parameter, "
-            f"at a loss of {top['loss_star']:.3f}."
-        )
-        if law is None or not law.ok:
-            why = "" if law is None else f" ({law.status})"
-            said.append(f"{name}: no law could be fitted to its optima{why}.")
-            continue
-        own = forecasts[(forecasts["suite"] == suite) & np.isfinite(forecasts["loss"])]
-        if len(own):
-            far = own.sort_values("compute").iloc[-1]
-            said.append(
-                f"{name}: {law.equation}; it expects {far['loss']:.3f} at "
-                f"{flops(far['compute'])} FLOPs, {_beyond(far['extrapolation_decades'])}."
-            )
-        said += _reading_held_out(name, held_out[held_out["suite"] == suite])
-    for row in ladder.unused.itertuples(index=False):
-        said.append(
-            f"{printable(row.suite)}: the budget of {flops(row.budget)} FLOPs "
-            f"({_plural(row.n, 'run')}) is not used: {row.reason}."
-        )
-    return said
-
-
-def _reading_held_out(name: str, rows: pd.DataFrame) -> list[str]:
-    said = []
-    finished = rows[(rows["state"] == "finished") & np.isfinite(rows["percent_error"])]
-    if len(finished):
-        last = finished.sort_values("compute").iloc[-1]
-        said.append(
-            f"{name}: its largest held-out budget, {flops(last['budget'])} FLOPs, came out "
-            f"{percent(last['percent_error'])} than its law says."
-        )
-    for row in rows[rows["state"] != "finished"].itertuples(index=False):
-        said.append(
-            f"{name}: a held-out run at {flops(row.budget)} FLOPs ended without a final loss "
-            f"({printable(row.state)})."
-        )
-    return said
-
-
-def _beyond(decades: float) -> str:
-    return f"{decades:.1f} decades beyond the data" if decades > 0.05 else "within the data"
-
-
-def _plural(n: int, word: str) -> str:
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _frame(rows: list[dict[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["Column", "Table", "from_frame"]
+__all__ = ["Column", "Table", "from_frame", "plain_status"]
 
 Cell = str | int | float | bool | None
 NOTHING = "-"
 WIDEST = 72  # characters of a name in the console; the page shows all of it
+CONSOLE_ROWS, PAGE_ROWS = 60, 300  # of a table; JSON has them all
 
 
 _NUMBERS: dict[str, Callable[[Any], str]] = {
@@ -31,7 +32,9 @@ _NUMBERS: dict[str, Callable[[Any], str]] = {
     "number": lambda v: f"{v:.4g}",
     "tenths": lambda v: f"{v:.1f}",
     "fixed": lambda v: f"{v:.2f}",
-    "percent": lambda v: percent(v, 2),
+    "percent": lambda v: "as predicted" if abs(v) < 0.005 else percent(v, 2),
+    "share": lambda v: f"{100 * v:.3g}%",
+    "decades": lambda v: "within" if abs(v) < 0.005 else f"{v:.2f}" if v > 0 else f"{-v:.2f} below",
 }
 
 
@@ -40,7 +43,8 @@ class Column:
     """A column: its key in JSON, its heading, and how its cells are written.
 
     `kind` is one of "text", "bool", "flops", "count", "integer", "loss", "number" (4 digits),
-    "tenths", "fixed" (1 and 2 decimals), "percent" (in words: better or worse).
+    "tenths", "fixed" (1 and 2 decimals), "percent" (in words: better or worse), "share" (as %),
+    "decades" (beyond the data; within; below).
     """
 
     key: str
@@ -93,15 +97,22 @@ class Table:
             for row in self.rows
         ]
 
-    def to_text(self) -> str:
-        """The table for a console, in aligned columns."""
-        lines = [self.title, *textwrap.wrap(self.note, 96)]
+    def shown(self, most: int) -> tuple[str, tuple[tuple[Cell, ...], ...]]:
+        """The note and the first rows; where there are more, the note says so."""
+        if len(self.rows) <= most:
+            return self.note, self.rows
+        cut = f"The first {most:,} of {len(self.rows):,} rows; delphi report --json gives all."
+        return f"{self.note} {cut}".strip(), self.rows[:most]
+
+    def to_text(self, most: int = CONSOLE_ROWS) -> str:
+        """The table for a console, in aligned columns, at most so many rows of it."""
+        note, rows = self.shown(most)
+        lines = [self.title, *textwrap.wrap(note, 96)]
         if not self.rows:
             return "\n".join([*lines, "  (none)"])
         head = [column.label for column in self.columns]
         body = [
-            [_cut(c.text(cell)) for c, cell in zip(self.columns, row, strict=True)]
-            for row in self.rows
+            [_cut(c.text(cell)) for c, cell in zip(self.columns, row, strict=True)] for row in rows
         ]
         widths = [max(_width(line[i]) for line in [head, *body]) for i in range(len(head))]
         rule = ["-" * width for width in widths]
@@ -113,13 +124,14 @@ class Table:
             lines.append("  " + "  ".join(cells).rstrip())
         return "\n".join(lines)
 
-    def to_html(self) -> str:
+    def to_html(self, most: int = PAGE_ROWS) -> str:
         """The table as an HTML element; every text escaped, the first column heads its row."""
+        note, rows = self.shown(most)
         head = "".join(
             f'<th scope="col"{_css(c)}>{html.escape(c.label)}</th>' for c in self.columns
         )
         body = []
-        for row in self.rows:
+        for row in rows:
             cells = []
             for i, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
                 text = html.escape(column.text(cell))
@@ -130,7 +142,7 @@ class Table:
             body = [f'<tr><td colspan="{len(self.columns)}">none</td></tr>']
         return (
             f'<table id="table-{self.key}"><caption><strong>{html.escape(self.title)}</strong> '
-            f"{html.escape(self.note)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>"
+            f"{html.escape(note)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>"
             + "\n".join(body)
             + "</tbody></table>"
         )
@@ -143,6 +155,19 @@ def from_frame(
     cells = [frame[column.key].tolist() for column in columns]
     rows = tuple(tuple(_plain(cell) for cell in row) for row in zip(*cells, strict=True))
     return Table(key, title, note, tuple(columns), rows)
+
+
+def plain_status(*statuses: str) -> str:
+    """Statuses in words, each said once: "floor_at_zero", "ok" -> "floor at zero".
+
+    Examples
+    --------
+    >>> plain_status("ok", "floor_at_zero, saturated", "saturated"), plain_status("ok", "ok")
+    ('floor at zero, saturated', 'ok')
+    """
+    words = [word for status in statuses for word in status.split(", ") if word]
+    said = dict.fromkeys(word.replace("_", " ") for word in words if word != "ok")
+    return ", ".join(said) or "ok"
 
 
 def _plain(cell: Any) -> Cell:

@@ -7,6 +7,7 @@
     X(status)                                                                                      \
     X(groups)                                                                                      \
     X(column)                                                                                      \
+    X(order)                                                                                       \
     X(line)                                                                                        \
     X(lstsq)                                                                                       \
     X(veclog)                                                                                      \
@@ -14,10 +15,14 @@
     X(minimise)                                                                                    \
     X(parallel)                                                                                    \
     X(parabola)                                                                                    \
+    X(window)                                                                                      \
+    X(isocurve)                                                                                    \
     X(joint)                                                                                       \
     X(floorfit)                                                                                    \
     X(powerlaw)                                                                                    \
-    X(floors)
+    X(posterior)                                                                                   \
+    X(floors)                                                                                      \
+    X(bootstrap)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)

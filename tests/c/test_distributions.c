@@ -81,6 +81,54 @@ test_table(void)
     }
 }
 
+/* Columns: 0.005, 0.025, 0.05, 0.5, 0.95, 0.975, 0.995. With two degrees of freedom chi-square is
+ * exponential. */
+static void
+test_chi2_table(void)
+{
+    static const double ps[] = {0.005, 0.025, 0.05, 0.5, 0.95, 0.975, 0.995};
+    static const struct {
+        double dof;
+        double q[7];
+    } rows[] = {
+        {1,
+         {3.9270422220515944e-05, 0.0009820691171752555, 0.003932140000019522, 0.454936423119572,
+          3.841458820694124, 5.023886187314888, 7.879438576622417}},
+        {2.5,
+         {0.03211343311105102, 0.11862294210006345, 0.21075811235783617, 1.8738477677808791,
+          6.928076113452421, 8.392295266912964, 11.75376148498305}},
+        {5,
+         {0.41174190383249887, 0.8312116134866625, 1.1454762260617692, 4.351460191095526,
+          11.070497693516351, 12.832501994030027, 16.74960234363904}},
+        {10,
+         {2.155856481304639, 3.2469727802368413, 3.9402991361190605, 9.34181776559197,
+          18.307038053275146, 20.483177350807388, 25.18817957197117}},
+        {30,
+         {13.78671985950272, 16.79077226556663, 18.49266098195347, 29.336031516661585,
+          43.77297182574219, 46.97924224367115, 53.671961930240585}},
+        {100,
+         {67.32756330547916, 74.22192747492373, 77.92946516501726, 99.33412923598846,
+          124.34211340400407, 129.5611971858366, 140.1694894423138}},
+        {5000,
+         {4746.1745500332745, 4805.904730862248, 4836.659490072326, 4999.33334913811,
+          5165.614518675803, 5197.883771923797, 5261.338324390539}},
+    };
+
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        for (int k = 0; k < 7; k++) {
+            CHECK_NEAR(dph_chi2_quantile(ps[k], rows[r].dof), rows[r].q[k], 1e-9);
+        }
+    }
+    for (int i = 1; i < 200; i++) {
+        double p = i / 200.0;
+
+        CHECK_NEAR(dph_chi2_quantile(p, 2), -2 * log1p(-p), 1e-12);
+    }
+    /* GSL's own search gives up on these. */
+    CHECK_NEAR(dph_chi2_quantile(0.995, 2159), 2332.0162250733974, 1e-9);
+    CHECK_NEAR(dph_chi2_quantile(0.025, 3109), 2956.3513599225957, 1e-9);
+}
+
 static void
 test_out_of_range(void)
 {
@@ -89,10 +137,13 @@ test_out_of_range(void)
 
     for (size_t i = 0; i < sizeof bad_p / sizeof bad_p[0]; i++) {
         CHECK(isnan(dph_t_quantile(bad_p[i], 5)));
+        CHECK(isnan(dph_chi2_quantile(bad_p[i], 5)));
     }
     for (size_t i = 0; i < sizeof bad_dof / sizeof bad_dof[0]; i++) {
         CHECK(isnan(dph_t_quantile(0.975, bad_dof[i])));
+        CHECK(isnan(dph_chi2_quantile(0.975, bad_dof[i])));
     }
+    CHECK(isnan(dph_chi2_quantile(0.975, INFINITY)));
 }
 
 void
@@ -100,5 +151,6 @@ test_distributions(void)
 {
     test_closed_forms();
     test_table();
+    test_chi2_table();
     test_out_of_range();
 }

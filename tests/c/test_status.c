@@ -24,6 +24,7 @@ test_codes(void)
         {-15, "floor_too_high"},
         {-16, "no_convergence"},
         {-17, "rank"},
+        {-18, "no_minimum"},
         {1, "concave"},
         {2, "clipped"},
         {4, "unbracketed"},
@@ -36,6 +37,11 @@ test_codes(void)
         {512, "floor_at_zero"},
         {1024, "floor_at_min"},
         {2048, "alpha_at_bound"},
+        {4096, "window_widened"},
+        {8192, "off_centre"},
+        {16384, "duplicated_designs"},
+        {32768, "p_at_bound"},
+        {65536, "q_at_bound"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -74,7 +80,7 @@ test_table(void)
 static void
 test_unknown(void)
 {
-    static const int32_t codes[] = {-5, -100, 3, 1 << 20, INT32_MIN, INT32_MAX};
+    static const int32_t codes[] = {-5, -100, 3, 1 << 30, INT32_MIN, INT32_MAX};
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         CHECK(strcmp(dph_status_name(codes[i]), "unknown") == 0);

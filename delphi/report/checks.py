@@ -1,0 +1,154 @@
+"""Tables that question the laws: a back-test, the cost of leaving the optimum, noise of seeds."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from delphi.report.tables import Column, Table, from_frame, plain_status
+from delphi.shorthand import flops
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from delphi.isoflop import IsoflopLadder
+    from delphi.powerlaw import PowerLaw
+
+__all__ = ["check_tables"]
+
+SUITE = Column("suite", "suite")
+FIRST = 4  # budgets before the first forecast of a back-test
+MOST_CUTOFFS = 200  # each is a fit of its own
+COST_AT, COST_SCALES = 1e23, (0.25, 0.5, 2.0, 4.0, 10.0)
+N_BOOT = 500  # replicates of the cost's interval
+
+
+def check_tables(
+    ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFrame
+) -> list[Table]:
+    """The tables, each with a note that says why where it is empty.
+
+    Parameters
+    ----------
+    ladder : IsoflopLadder
+    laws : mapping of suite to PowerLaw
+    runs : DataFrame
+        The ladder's runs with run_type and state.
+    """
+    return [_backtest_table(ladder, runs), _cost_table(ladder, laws), _seeds_table(runs)]
+
+
+def _backtest_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
+    """Forecasts from the smaller budgets against the larger ones."""
+    from delphi.backtest import backtest
+    from delphi.errors import DataError
+
+    columns = (
+        Column("target", "target"),
+        Column("reach", "reach"),
+        Column("method", "method"),
+        Column("n", "forecasts", "integer"),
+        Column("median_error", "median error %", "fixed"),
+        Column("worst_error", "worst %", "fixed"),
+        Column("bias", "bias %", "fixed"),
+        Column("coverage", "inside 95%", "share"),
+        Column("median_width", "width %", "fixed"),
+    )
+
+    def table(note: str, scores: pd.DataFrame | None = None) -> Table:
+        frame = pd.DataFrame(columns=[c.key for c in columns]) if scores is None else scores
+        return from_frame("backtest", "Back-test", note, columns, frame)
+
+    sizes = ladder.fits.groupby("suite").size()
+    cutoffs = int((sizes - FIRST + 1).clip(lower=0)[sizes > FIRST].sum())
+    if not cutoffs:
+        return table(f"Skipped: no suite has more than {FIRST} budgets.")
+    if cutoffs > MOST_CUTOFFS:
+        return table(
+            f"Skipped: {cutoffs:,} cutoffs, more than the {MOST_CUTOFFS} a report tries; "
+            "delphi.backtest does them all."
+        )
+    try:
+        curve: Any = ladder.curve
+        scores = backtest(runs, first=FIRST, curve=curve, n_boot=0).scores
+    except DataError as error:
+        return table(f"Skipped: {error}.")
+    order = scores.sort_values(["target", "reach"], ascending=False, kind="stable")
+    note = (
+        f"Each suite fitted up to its {FIRST}th budget, its {FIRST + 1}th and so on, and what lay "
+        "beyond forecast: the optima of larger budgets and the held-out runs. Errors are absolute "
+        "and in percent of the loss; inside and width are of the 95% interval, where there is one. "
+        "A forecast should beat the log-log line and the last value."
+    )
+    return table(note, order)
+
+
+def _cost_table(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw]) -> Table:
+    """Extra loss, and extra compute for the same loss, off the optimum."""
+    from delphi.errors import DataError, FitWarning
+    from delphi.overtraining import overtraining_cost
+
+    columns = (
+        SUITE,
+        Column("scale", "tokens over optimal", "number"),
+        Column("tokens", "tokens", "count"),
+        Column("params", "parameters", "count"),
+        Column("penalty", "extra loss", "loss"),
+        Column("penalty_low", "low", "loss"),
+        Column("penalty_high", "high", "loss"),
+        Column("percent_overhead", "extra compute %", "tenths"),
+        Column("percent_overhead_low", "low", "tenths"),
+        Column("percent_overhead_high", "high", "tenths"),
+        Column("status", "status"),
+    )
+    title = f"Off the optimum at {flops(COST_AT)} FLOPs"
+    rows = pd.DataFrame(columns=[column.key for column in columns])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # the status column says it
+            cost = overtraining_cost(ladder, laws, at=COST_AT, scales=COST_SCALES, n_boot=N_BOOT)
+    except DataError as error:
+        return from_frame("off_optimum", title, f"Skipped: {error}.", columns, rows)
+    rows = cost.table.assign(status=cost.table["status"].map(plain_status))
+    note = (
+        "What training on more or fewer tokens than optimal costs at the same compute: extra loss, "
+        "and the compute that would make it good. Low and high are "
+        f"{100 * cost.level:g}% limits by {_method(rows)}."
+    )
+    return from_frame("off_optimum", title, note, columns, rows)
+
+
+def _method(rows: pd.DataFrame) -> str:
+    return str(rows["method"].iloc[0]) if len(rows) else "bootstrap"
+
+
+def _seeds_table(runs: pd.DataFrame) -> Table:
+    """Standard deviation of the loss between seeds."""
+    from delphi.errors import DataError
+    from delphi.seeds import seed_noise
+
+    columns = (
+        Column("scope", "scope"),
+        Column("kind", "replicates"),
+        SUITE,
+        Column("budget", "FLOPs", "flops"),
+        Column("n", "runs", "integer"),
+        Column("mean", "mean loss", "loss"),
+        Column("sd", "sd", "number"),
+        Column("low", "low", "number"),
+        Column("high", "high", "number"),
+        Column("level", "level", "share"),
+        Column("method", "method"),
+    )
+    try:
+        noise = seed_noise(runs)
+    except DataError as error:
+        noise = pd.DataFrame(columns=[column.key for column in columns])
+        return from_frame("seeds", "Noise between seeds", f"Skipped: {error}.", columns, noise)
+    noise = noise[noise["dof"].to_numpy(float) > 0]
+    note = "Run-to-run standard deviation of the loss, from runs that differ in their seed alone."
+    if noise.empty:
+        note = "Skipped: no run was repeated with another seed."
+    return from_frame("seeds", "Noise between seeds", note, columns, noise)

@@ -1,0 +1,153 @@
+"""One suite against another: the compute that matches it, where they cross, and how surely."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from .arrays import column
+from .errors import DataError
+from .posterior import LawPosterior
+
+__all__ = ["Speedup", "effective_speedup"]
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """What suite b must spend to match suite a.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row a compute: compute (spent on a), low, mid, high (b's compute over a's at equal
+        loss: above 1, a is ahead), level, method, p_better (probability that a's loss is lower at
+        equal compute), unreachable (share of draws in which b never reaches a's loss).
+    crossing : dict
+        Compute at which the laws cross: low, mid, high over the draws that cross, level, and
+        share (of draws that do).
+    """
+
+    table: pd.DataFrame
+    crossing: dict[str, float]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table.copy()
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        lines = [
+            f"at {row.compute:.3g} FLOPs the other suite needs {row.mid:.3g}x"
+            f" [{row.low:.3g}, {row.high:.3g}] {row.level:.0%} {row.method};"
+            f" better with probability {row.p_better:.2f}"
+            for row in self.table.itertuples()
+        ]
+        share = self.crossing["share"]
+        lines.append(f"the laws cross in {share:.0%} of the draws")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def effective_speedup(
+    law_a: LawPosterior, law_b: LawPosterior, at: ArrayLike, *, level: float = 0.95
+) -> Speedup:
+    """How much more compute b needs to reach the loss that a reaches at some compute.
+
+    Parameters
+    ----------
+    law_a, law_b : LawPosterior
+        From `fit_posterior` or ``ladder.posteriors()``; their draws are paired at random.
+    at : float or array_like
+        Compute spent on a, FLOPs.
+    level : float
+        Level of the intervals.
+
+    Returns
+    -------
+    Speedup
+
+    Raises
+    ------
+    DataError
+        A law has no draws, the numbers of draws differ, or an option is wrong.
+
+    Examples
+    --------
+    >>> from delphi import fit_isoflops, simulate
+    >>> laws = fit_isoflops(simulate.ladder(rng=0)).posteriors()
+    >>> row = effective_speedup(laws["Aster"], laws["Birch"], at=1e21).table.iloc[0]
+    >>> bool(row.low > 1)
+    True
+    """
+    for name, law in (("law_a", law_a), ("law_b", law_b)):
+        if not isinstance(law, LawPosterior):
+            raise DataError(f"{name}: expected a LawPosterior, got {type(law).__name__}")
+        if not law.ok:
+            raise DataError(f"{name}: no law ({law.status})")
+    if len(law_a.draws) != len(law_b.draws):
+        raise DataError(
+            f"law_a has {len(law_a.draws)} draws, law_b {len(law_b.draws)}: use the same n_draws"
+        )
+    if not 0 < level < 1:
+        raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+    C = column(np.atleast_1d(np.asarray(at)), "at")
+    tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
+    # Draws of suites fitted with one rng are sorted alike: shuffle one side so that pairs are free.
+    a, b = law_a.draws, law_b.draws[np.random.default_rng(0).permutation(len(law_b.draws))]
+    rows = []
+    for compute in C.tolist():
+        loss_a = _loss(a, compute)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            match = _core.powerlaw_inverse(loss_a, b["L_inf"], b["log_A"], b["alpha"])
+        ratio = np.where(np.isnan(match), np.inf, match) / compute
+        low, mid, high = np.quantile(ratio, tails, method="nearest")
+        rows.append(
+            {
+                "compute": compute,
+                "low": low,
+                "mid": mid,
+                "high": high,
+                "level": level,
+                "method": "posterior",
+                "p_better": float(np.mean(loss_a < _loss(b, compute))),
+                "unreachable": float(np.mean(np.isinf(ratio))),
+            }
+        )
+    return Speedup(pd.DataFrame(rows), _crossing(a, b, C, tails, level))
+
+
+def _loss(draws: NDArray[np.void], compute: float) -> NDArray[np.float64]:
+    loss: NDArray[np.float64] = _core.powerlaw(
+        compute, draws["L_inf"], draws["log_A"], draws["alpha"]
+    )
+    return loss
+
+
+def _crossing(
+    a: NDArray[np.void], b: NDArray[np.void], C: NDArray[np.float64], tails: list[float],
+    level: float,
+) -> dict[str, float]:  # fmt: skip
+    """First crossing within six decades of the computes asked for, by bisection on a grid."""
+    grid = np.logspace(np.log10(C.min()) - 6, np.log10(C.max()) + 6, 241)
+    ahead = np.stack([_loss(a, c) < _loss(b, c) for c in grid])
+    turns = ahead[1:] != ahead[:-1]
+    crosses = turns.any(axis=0)
+    out = {"low": np.nan, "mid": np.nan, "high": np.nan}
+    if crosses.any():
+        first = turns[:, crosses].argmax(axis=0)
+        lo, hi = np.log(grid[first]), np.log(grid[first + 1])
+        a, b, start = a[crosses], b[crosses], ahead[first, np.flatnonzero(crosses)]
+        for _ in range(60):
+            mid = (lo + hi) / 2
+            same = (_loss(a, np.exp(mid)) < _loss(b, np.exp(mid))) == start
+            lo, hi = np.where(same, mid, lo), np.where(same, hi, mid)
+        low, middle, high = np.exp(np.quantile((lo + hi) / 2, tails))
+        out = {"low": float(low), "mid": float(middle), "high": float(high)}
+    return out | {"level": level, "share": float(crosses.mean())}
