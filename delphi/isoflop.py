@@ -21,6 +21,7 @@ from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
 from .posterior import Kind, LawPosterior, Rng, forecast_frame, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
 from .progress import progress_bar
+from .seeds import seed_noise
 from .status import bits, failed, status_text, status_texts, warn_about
 from .threads import thread_count
 
@@ -177,7 +178,8 @@ class IsoflopLadder:
         level : float
             Level of the intervals.
         kind : {"mean", "new run"}
-            The law at the optimum, or one more run on it.
+            The law at the optimum, or one more run on it: with the run-to-run sd of replicate
+            seeds where the suite has them, else the noise of the fit.
         rng : Generator, SeedSequence or int
             Source of the draws.
 
@@ -206,7 +208,18 @@ class IsoflopLadder:
             fits = fits[fits["suite"] == suite]
         if fits.empty:
             raise DataError("no optimum to forecast from")
-        return forecast_frame(posteriors_of_optima(fits, rng=rng), compute, level=level, kind=kind)
+        laws = posteriors_of_optima(fits, rng=rng)
+        run_sd = self._run_sd() if kind == "new run" else None
+        return forecast_frame(laws, compute, level=level, kind=kind, run_sd=run_sd)
+
+    def _run_sd(self) -> dict[str, float]:
+        """Run-to-run sd of the suites that have replicate seeds."""
+        if not {"run_type", "state"} <= set(self.runs.columns):
+            return {}
+        noise = seed_noise(self.runs)
+        noise = noise[(noise["scope"] == "suite") & (noise["kind"] == "seeds")]
+        known = noise[np.isfinite(noise["sd"])]
+        return dict(zip(known["suite"].astype(str), known["sd"], strict=True))
 
     @property
     def _fitted(self) -> str:
@@ -314,7 +327,7 @@ def fit_isoflops(
     Warns
     -----
     FitWarning
-        One count for every bucket status that is not "ok".
+        One count for every status that leaves buckets without an optimum.
 
     Examples
     --------
@@ -332,7 +345,8 @@ def fit_isoflops(
     unusable = _barring(curve) if keep == "good" else 0
     code = fits["status_code"].to_numpy()
     fits["used"] = (code >= 0) & (code & unusable == 0)
-    warn_about(code, "buckets")
+    # What bars no optimum stands in the status; a warning for every repeated design would dull all.
+    warn_about(np.where(code < 0, code, code & _barring(curve)), "buckets")
     return IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -298,12 +299,12 @@ def forecast_frame(
     *,
     level: float = 0.95,
     kind: Kind = "mean",
-    run_sd: float | None = None,
+    run_sd: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Intervals of several suites below each other, with a first column ``suite``."""
     frames = []
     for suite, law in laws.items():
-        frame = law.interval(compute, level=level, kind=kind, run_sd=run_sd)
+        frame = law.interval(compute, level=level, kind=kind, run_sd=(run_sd or {}).get(suite))
         frame.insert(0, "suite", suite)
         frames.append(frame)
     if not frames:

@@ -115,3 +115,16 @@ def test_forecasts_cover_held_out_runs_of_real_ladders(data_dir):
     frame = ladder.forecast(1e21)
     assert (frame["low"] < frame["mid"]).all()
     assert (frame["high"] - frame["low"] < 0.2).all()
+
+
+def test_a_new_run_scatters_as_seeds_do():
+    """The simulator's seeds differ by their noise: a new run is that much wider than the law."""
+    runs = simulate.ladder(rng=2, noise=0.02, seeds=8)
+    ladder = delphi.fit_isoflops(runs)
+    one = ladder.forecast(1e21, suite="Aster").iloc[0]
+    new = ladder.forecast(1e21, suite="Aster", kind="new run").iloc[0]
+    assert new["kind"] == "new run"
+    extra = np.sqrt((new.high - new.low) ** 2 - (one.high - one.low) ** 2) / (2 * 1.96)
+    assert extra == pytest.approx(0.02, rel=0.4)
+    bare = delphi.fit_isoflops(runs.drop(columns=["state"]))
+    assert np.isfinite(bare.forecast(1e21, suite="Aster", kind="new run")["low"]).all()

@@ -269,14 +269,16 @@ def _bar(
 def slugs(names: Sequence[str]) -> dict[str, str]:
     """A distinct file name part for each name: lower-case ASCII, digits and hyphens."""
     out: dict[str, str] = {}
+    taken: set[str] = set()
     for name in names:
         ascii_name = unicodedata.normalize("NFKD", str(name)).encode("ascii", "ignore").decode()
         stem = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:60].strip("-") or "suite"
         slug, n = stem, 1
-        while slug in out.values():
+        while slug in taken:
             n += 1
             slug = f"{stem}-{n}"
         out[name] = slug
+        taken.add(slug)
     return out
 
 

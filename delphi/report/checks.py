@@ -23,6 +23,7 @@ FIRST = 4  # budgets before the first forecast of a back-test
 MOST_CUTOFFS = 200  # each is a fit of its own
 COST_AT, COST_SCALES = 1e23, (0.25, 0.5, 2.0, 4.0, 10.0)
 N_BOOT = 500  # replicates of the cost's interval
+COST_SUITES = 12
 
 
 def check_tables(
@@ -108,20 +109,24 @@ def _cost_table(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw]) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)  # the status column says it
-            cost = overtraining_cost(ladder, laws, at=COST_AT, scales=COST_SCALES, n_boot=N_BOOT)
+            costs = [
+                overtraining_cost(
+                    ladder, laws, suite=suite, at=COST_AT, scales=COST_SCALES, n_boot=N_BOOT
+                )
+                for suite in ladder.suites[:COST_SUITES]
+            ]
     except DataError as error:
         return from_frame("off_optimum", title, f"Skipped: {error}.", columns, rows)
-    rows = cost.table.assign(status=cost.table["status"].map(plain_status))
+    rows = pd.concat([cost.table for cost in costs], ignore_index=True)
+    rows["status"] = rows["status"].map(plain_status)
     note = (
         "What training on more or fewer tokens than optimal costs at the same compute: extra loss, "
         "and the compute that would make it good. Low and high are "
-        f"{100 * cost.level:g}% limits by {_method(rows)}."
+        f"{100 * costs[0].level:g}% limits by {rows['method'].iloc[0]}."
     )
+    if len(ladder.suites) > COST_SUITES:
+        note += f" The first {COST_SUITES} of {len(ladder.suites):,} suites."
     return from_frame("off_optimum", title, note, columns, rows)
-
-
-def _method(rows: pd.DataFrame) -> str:
-    return str(rows["method"].iloc[0]) if len(rows) else "bootstrap"
 
 
 def _seeds_table(runs: pd.DataFrame) -> Table:

@@ -310,15 +310,16 @@ def _exponents_table(ladder: IsoflopLadder) -> Table:
 def _laws_table(
     laws: Mapping[str, PowerLaw], posteriors: Mapping[str, LawPosterior], shared_floor: bool
 ) -> Table:
+    limits = {suite: _limits(posterior) for suite, posterior in posteriors.items() if posterior.ok}
     rows = [
         {
             "suite": suite,
             "equation": law.equation if law.ok else None,
             "L_inf": law.L_inf,
-            "L_inf_interval": _parameter(posteriors.get(suite), "L_inf"),
+            "L_inf_interval": limits.get(suite, {}).get("L_inf"),
             "log10_A": law.log_A / math.log(10),
             "alpha": law.alpha,
-            "alpha_interval": _parameter(posteriors.get(suite), "alpha"),
+            "alpha_interval": limits.get(suite, {}).get("alpha"),
             "n": law.n,
             "rms": math.sqrt(law.rss / law.n) if law.n and law.rss >= 0 else math.nan,
             "lowest": law.compute_range[0],
@@ -349,11 +350,12 @@ def _laws_table(
     return from_frame("laws", "Scaling laws", note, columns, _frame(rows, columns))
 
 
-def _parameter(posterior: LawPosterior | None, name: str) -> str | None:
-    if posterior is None or not posterior.ok:
-        return None
-    table = posterior.parameters().set_index("parameter")
-    return f"{table.loc[name, 'low']:.4f} to {table.loc[name, 'high']:.4f}"
+def _limits(posterior: LawPosterior) -> dict[str, str]:
+    """The 95% interval of each parameter as text."""
+    return {
+        row.parameter: f"{row.low:.4f} to {row.high:.4f}"
+        for row in posterior.parameters().itertuples(index=False)
+    }
 
 
 def _law_status(law: PowerLaw, posterior: LawPosterior | None) -> str:
