@@ -13,21 +13,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
-from .backtest import Backtest, backtest
-from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
 from .errors import DataError, DataWarning, FitWarning
 from .heldout import forecast, score_held_out
-from .isocurves import IsocurveComparison, compare_isocurves
 from .isoflop import IsoflopLadder, Parabola, fit_isoflops, fit_parabola
-from .overtraining import OvertrainingCost, overtraining_cost
 from .posterior import LawPosterior, fit_posterior
 from .powerlaw import PowerLaw, fit_power_law, fit_power_laws
 from .runs import left_out_table, match_grid, read_runs
-from .seeds import seed_noise
-from .speedup import Speedup, effective_speedup
 
 if TYPE_CHECKING:
     from . import compat, figures, report, simulate
+    from .backtesting import Backtest, backtest
+    from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .isocurves import IsocurveComparison, compare_isocurves
+    from .overtraining import OvertrainingCost, overtraining_cost
+    from .seeds import seed_noise
+    from .speedup import Speedup, effective_speedup
 
 __all__ = [
     "Backtest",
@@ -66,13 +66,30 @@ __all__ = [
     "simulate",
 ]
 
-# Imported on first use, so that `import delphi` stays quick and plotting stays optional.
-_ON_USE = frozenset({"compat", "figures", "report", "simulate"})
+# Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
+# here may be called like a function it gives: the module would take the name over.
+_ON_USE = {
+    "Backtest": "backtesting",
+    "BootstrapResult": "bootstrap",
+    "IsocurveComparison": "isocurves",
+    "OvertrainingCost": "overtraining",
+    "Speedup": "speedup",
+    "backtest": "backtesting",
+    "bootstrap_ladder": "bootstrap",
+    "bootstrap_law": "bootstrap",
+    "compare_isocurves": "isocurves",
+    "effective_speedup": "speedup",
+    "overtraining_cost": "overtraining",
+    "seed_noise": "seeds",
+}
+_MODULES = frozenset({"compat", "figures", "report", "simulate"})
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ON_USE:
+    if name in _MODULES:
         return import_module(f".{name}", __name__)
+    if name in _ON_USE:
+        return getattr(import_module(f".{_ON_USE[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import delphi
 from delphi import DataError, DataWarning, simulate
-from delphi.backtest import METHODS, backtest
+from delphi.backtesting import METHODS, backtest
 
 
 @pytest.fixture(scope="module")

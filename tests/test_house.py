@@ -28,7 +28,7 @@ FLOORS = [
     {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
     # laws
     {
-        "backtest",
+        "backtesting",
         "bootstrap",
         "compat",
         "heldout",

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from delphi.backtest import Backtest
+from delphi.backtesting import Backtest
 from delphi.errors import DataError
 from delphi.figures import theme
 from delphi.runs import round_sig

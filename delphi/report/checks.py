@@ -43,7 +43,7 @@ def check_tables(
 
 def _backtest_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     """Forecasts from the smaller budgets against the larger ones."""
-    from delphi.backtest import backtest
+    from delphi.backtesting import backtest
     from delphi.errors import DataError
 
     columns = (
