@@ -166,9 +166,9 @@ def fit_parabola(
     params : array_like, shape (n,), optional
         Parameters, raw counts, > 0.
     window : float, optional
-        Decades of tokens on each side of the vertex. The parabola is fitted again to the points
-        within, until they stay the same; at least five distinct points are kept, the nearest ones
-        (status "window_widened"). Default: all points. Why: on an additive law the loss at the
+        Decades of tokens on each side of the vertex of all points. The parabola is fitted again
+        to the points within; at least five distinct points are kept, the nearest ones (status
+        "window_widened"). Default: all points. Why: on an additive law the loss at the
         vertex of a parabola over one decade to each side is 0.002 to 0.003 nats too low, over half
         a decade 0.0001 to 0.0002.
 

@@ -290,7 +290,6 @@ typedef struct {
     int64_t lo;
     int64_t hi; /* one past its last point */
     int widened;
-    double score; /* rss per degree of freedom */
 } stretch;
 
 /* The points of x, sorted, within window of v; more where that are too few distinct ones. */
@@ -361,7 +360,6 @@ fit_stretch(const bucket *all, stretch *s, bucket *k, dph_parabola *out)
     if (fit.status < 0) {
         return -1;
     }
-    s->score = fit.rss / (double)(part.n - COLS);
     fit.status |= s->widened ? DPH_W_WINDOW_WIDENED : 0;
     *k = part;
     *out = fit;
@@ -399,49 +397,20 @@ static void
 fit_window(bucket *k, double window, dph_parabola *out)
 {
     const bucket all = sorted_bucket(k);
-    const bucket whole = *k;
-    const dph_parabola first = *out;
-    stretch seen[DPH_WINDOW_ROUNDS + 1] = {{.lo = 0, .hi = k->n}};
-    double x_lowest = all.x[0];
-    double lowest = all.loss[0];
-    int last = 0;
+    double centre = out->x_star;
+    stretch used = {0};
 
-    seen[0].score = out->rss / (double)(k->n - COLS);
-    for (int64_t i = 1; i < all.n; i++) {
-        if (all.loss[i] < lowest) {
-            lowest = all.loss[i];
-            x_lowest = all.x[i];
+    if (out->status & DPH_W_CONCAVE) {
+        int64_t lowest = 0;
+
+        for (int64_t i = 1; i < all.n; i++) {
+            lowest = all.loss[i] < all.loss[lowest] ? i : lowest;
         }
+        centre = all.x[lowest];
     }
-    while (last < DPH_WINDOW_ROUNDS) {
-        double centre = out->status & DPH_W_CONCAVE ? x_lowest : out->x_star;
-        stretch next = stretch_about(all.x, all.n, centre, window);
-        int best = last;
-        int i = last;
-
-        while (i >= 0 && !(seen[i].lo == next.lo && seen[i].hi == next.hi)) {
-            i--;
-        }
-        if (i < 0) { /* a set not seen before */
-            if (fit_stretch(&all, &next, k, out) < 0) {
-                out->status |= DPH_W_WINDOW_WIDENED; /* the set before it is the narrowest */
-                return;
-            }
-            seen[++last] = next;
-            continue;
-        }
-        for (; i <= last; i++) {
-            int64_t more = (seen[i].hi - seen[i].lo) - (seen[best].hi - seen[best].lo);
-
-            best = more > 0 || (more == 0 && seen[i].score < seen[best].score) ? i : best;
-        }
-        if (best == 0) {
-            *k = whole;
-            *out = first;
-        } else if (best != last) {
-            (void)fit_stretch(&all, &seen[best], k, out); /* it worked before */
-        }
-        return;
+    used = stretch_about(all.x, all.n, centre, window);
+    if (used.hi - used.lo < all.n && fit_stretch(&all, &used, k, out) < 0) {
+        out->status |= DPH_W_WINDOW_WIDENED; /* to all points, the only set with a parabola */
     }
 }
 

@@ -62,18 +62,17 @@ typedef struct {
     const atomic_int *stopped; /* not 0: give up, results are not needed; may be NULL */
 } dph_parabola_options;
 
-/* The points a windowed fit uses: fit all; keep those within `window` of the vertex, moved into the
- * observed range, or of the lowest loss where the fit is concave; fit again, until the set stays
- * the same, at most DPH_WINDOW_ROUNDS times. A set has at least DPH_WINDOW_DISTINCT distinct
- * tokens, the nearest ones where the window holds fewer (WINDOW_WIDENED); a bucket that has no more
- * than that is used whole. If sets recur in a cycle, the one with most points is kept, of several
- * the one with the lowest rss per degree of freedom.
+/* The points a windowed fit uses: those within `window` of the vertex of a fit of all of them,
+ * moved into the observed range, or of the lowest loss where that fit is concave. One step, not a
+ * search for a window that agrees with itself: with few points left, one noisy run can drag such a
+ * window away. The set has at least DPH_WINDOW_DISTINCT distinct tokens, the nearest ones where the
+ * window holds fewer, and is whole where no smaller one has a parabola (WINDOW_WIDENED); a bucket
+ * that has no more than that is used whole.
  *
  * n_used, x_lo and x_hi describe the set; a, b, c, rss, the standard errors, params_star, the
  * anchored sides, the joint fit and SATURATED rest on it. n, x_min and x_max, and so CLIPPED,
  * UNBRACKETED and OFF_CENTRE, are those of the whole bucket.
  */
-#define DPH_WINDOW_ROUNDS 20
 #define DPH_WINDOW_DISTINCT 5
 
 /* Doubles of scratch that groups of up to n_largest points need. */

@@ -6,7 +6,6 @@ import numpy as np
 
 POWERS = (0.01, 3.0)
 LEAST = 5  # distinct points a window keeps
-ROUNDS = 20
 
 
 def plain(x, y):
@@ -29,23 +28,14 @@ def near(x, centre, window):
 
 
 def windowed(x, y, window):
-    """(points used, widened): fit, keep the points near the vertex, and so on until they stay."""
-    used = np.ones(len(x), bool)
+    """(points used, widened): those near the vertex of a fit of all, or near the lowest loss."""
+    everything = np.ones(len(x), bool)
     if len(set(x)) <= LEAST:
-        return used, False
-    seen = []
-    widened = False
-    for _ in range(ROUNDS + 1):
-        p, vertex, rss = plain(x[used], y[used])
-        seen.append((used, rss / (used.sum() - 3), widened))
-        lowest = min(zip(y, x, strict=True))[1]
-        centre = np.clip(vertex, x.min(), x.max()) if p[0] > 0 else lowest
-        used, widened = near(x, centre, window)
-        again = [i for i, (old, *_) in enumerate(seen) if (old == used).all()]
-        if again:
-            used, _, widened = max(seen[again[0] :], key=lambda s: (s[0].sum(), -s[1]))
-            return used, widened
-    return seen[-1][0], widened
+        return everything, False
+    p, vertex, _ = plain(x, y)
+    lowest = min(zip(y, x, strict=True))[1]
+    used, widened = near(x, np.clip(vertex, x.min(), x.max()) if p[0] > 0 else lowest, window)
+    return (everything, False) if used.all() else (used, widened)
 
 
 def cubic(x, y):
