@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import cells
 from .errors import DataError
 
-__all__ = ["as_array", "column", "floats", "frame_columns", "to_pandas"]
+__all__ = ["as_array", "checked_level", "column", "floats", "frame_columns", "to_pandas"]
 
 
 def column(
@@ -119,3 +119,11 @@ def frame_columns(frame: Any, names: Sequence[str]) -> pd.DataFrame:
             f"the frame has {', '.join(map(repr, table.columns))}"
         )
     return table[list(names)]
+
+
+def checked_level(level: float) -> float:
+    """The level of an interval as a float strictly between 0 and 1, or a DataError."""
+    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
+    if not number or not 0 < level < 1:
+        raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+    return float(level)

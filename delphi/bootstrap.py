@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column, frame_columns
+from .arrays import checked_level, column, frame_columns
 from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
@@ -424,8 +424,7 @@ def _bootstrap(
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise DataError(f"n: expected a whole number of at least 1, got {n!r}")
     n = int(n)
-    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 < level < 1:
-        raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+    level = checked_level(level)
     generator = generator_from(rng)
     probabilities = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
     bounds = np.full((3, len(at)), np.nan)

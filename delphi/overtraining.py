@@ -14,11 +14,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column
+from .arrays import checked_level, column
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
 from .powerlaw import PowerLaw
-from .seeds import checked_level
 from .status import bits, status_text
 from .threads import thread_count
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from . import _core
 from .arrays import column, floats
 from .errors import DataError
-from .status import bits, failed, one_warning, status_text
+from .status import HasStatus, bits, one_warning
 
 __all__ = ["NO_OPTIMUM", "Parabola", "checked_window", "fit_parabola"]
 
@@ -23,7 +23,7 @@ NO_OPTIMUM = ("concave", "clipped", "unbracketed", "saturated")
 
 
 @dataclass(frozen=True)
-class Parabola:
+class Parabola(HasStatus):
     """One IsoFLOP parabola, loss = a x^2 + b x + c in x = log10(tokens).
 
     Attributes
@@ -81,16 +81,6 @@ class Parabola:
     joint_a_over: float
     joint_rss: float
     status_code: int
-
-    @property
-    def status(self) -> str:
-        """The status in words."""
-        return status_text(self.status_code)
-
-    @property
-    def ok(self) -> bool:
-        """True if there is a parabola, be it with warnings."""
-        return not failed(self.status_code)
 
     @property
     def is_optimum(self) -> bool:

@@ -12,10 +12,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column
+from .arrays import checked_level, column
 from .errors import DataError
 from .groups import group_rows
-from .status import bits, failed, one_warning, status_text, status_texts
+from .status import HasStatus, bits, one_warning, status_texts
 from .threads import thread_count
 
 __all__ = ["LawPosterior", "fit_posterior", "forecast_frame", "posteriors"]
@@ -41,7 +41,7 @@ N_DRAWS = 4096
 
 
 @dataclass(frozen=True)
-class LawPosterior:
+class LawPosterior(HasStatus):
     """Draws of laws loss = L_inf + A C^-alpha that the data leave possible.
 
     Attributes
@@ -67,16 +67,6 @@ class LawPosterior:
     L_inf_spread: float
     status_code: int
     seed: NDArray[np.float64]
-
-    @property
-    def status(self) -> str:
-        """The status in words."""
-        return status_text(self.status_code)
-
-    @property
-    def ok(self) -> bool:
-        """True if there are draws."""
-        return not failed(self.status_code)
 
     def predict(self, compute: ArrayLike) -> NDArray[np.float64]:
         """Loss of every draw at every compute, (n_draws, n_compute), without misfit or noise."""
@@ -143,8 +133,7 @@ class LawPosterior:
         >>> bool(row.low < 1.8 + 1600 * 1e22**-0.16 < row.high)
         True
         """
-        if not 0 < level < 1:
-            raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+        level = checked_level(level)
         C = column(np.atleast_1d(np.asarray(compute)), "compute")
         tail = (1 - level) / 2
         if self.ok:

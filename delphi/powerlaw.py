@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column, floats, frame_columns
+from .arrays import checked_level, column, floats, frame_columns
 from .errors import DataError
 from .groups import group_rows
 from .profile import profile_floor, profile_interval, t_interval
 from .progress import progress_bar
-from .status import failed, one_warning, status_text, status_texts, warn_about
+from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
 
 __all__ = ["PowerLaw", "fit_power_law", "fit_power_laws"]
@@ -30,7 +30,7 @@ Weigh = Literal["points", "suites"]
 
 
 @dataclass(frozen=True)
-class PowerLaw:
+class PowerLaw(HasStatus):
     """A fitted law loss = L_inf + A C^-alpha.
 
     Attributes
@@ -69,16 +69,6 @@ class PowerLaw:
     points: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @property
-    def status(self) -> str:
-        """The status in words."""
-        return status_text(self.status_code)
-
-    @property
-    def ok(self) -> bool:
-        """True if there is a law, be it with warnings."""
-        return not failed(self.status_code)
-
-    @property
     def compute_range(self) -> tuple[float, float]:
         """Smallest and largest compute it was fitted on."""
         return self.compute_min, self.compute_max
@@ -111,7 +101,7 @@ class PowerLaw:
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return _plain(
-                _core.powerlaw_inverse(np.asarray(loss, float), self.L_inf, self.log_A, self.alpha)
+                _core.powerlaw_inverse(floats(loss, "loss"), self.L_inf, self.log_A, self.alpha)
             )
 
     def _points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -193,8 +183,7 @@ class PowerLaw:
         """
         C, y = self._points()
         at = column(np.atleast_1d(np.asarray(compute)), "compute")
-        if not 0 < level < 1:
-            raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+        level = checked_level(level)
         codes = np.zeros(len(at), np.int64)
         mid = self.predict(at)
         if method == "profile":

@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import _core
-from .arrays import column, frame_columns, to_pandas
-from .errors import DataError
+from .arrays import checked_level, column, frame_columns, to_pandas
 from .groups import group_rows
 from .heldout import _points, is_crashed
 from .runs import round_sig
@@ -94,14 +93,6 @@ def seed_noise(runs: Any, *, level: float = 0.95) -> pd.DataFrame:
     noise.attrs["left_out"] = int(ended.sum())
     noise.attrs["repeated"] = repeated
     return noise
-
-
-def checked_level(level: float) -> float:
-    """The level of an interval as a float strictly between 0 and 1, or a DataError."""
-    number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
-    if not number or not 0 < level < 1:
-        raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
-    return float(level)
 
 
 def _seeds(held: pd.DataFrame) -> pd.DataFrame:

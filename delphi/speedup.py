@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column
+from .arrays import checked_level, column
 from .errors import DataError
 from .posterior import LawPosterior
 
@@ -95,8 +95,7 @@ def effective_speedup(
         raise DataError(
             f"law_a has {len(law_a.draws)} draws, law_b {len(law_b.draws)}: use the same n_draws"
         )
-    if not 0 < level < 1:
-        raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
+    level = checked_level(level)
     C = column(np.atleast_1d(np.asarray(at)), "at")
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
     # Draws of suites fitted with one rng are sorted alike: shuffle one side so that pairs are free.

@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .errors import FitWarning
 
-__all__ = ["bits", "failed", "status_names", "status_sentences", "status_text", "warn_about"]
+__all__ = [
+    "HasStatus",
+    "bits",
+    "failed",
+    "status_names",
+    "status_sentences",
+    "status_text",
+    "warn_about",
+]
 
 _CODES = {name: code for code, (name, _) in _core.STATUS.items()}
 
@@ -76,6 +84,22 @@ def status_texts(codes: ArrayLike) -> NDArray[np.object_]:
 def failed(code: int) -> bool:
     """True for a fit without a result."""
     return bool(code < 0)
+
+
+class HasStatus:
+    """A result with a ``status_code``, and what follows from it."""
+
+    status_code: int
+
+    @property
+    def status(self) -> str:
+        """The status in words."""
+        return status_text(self.status_code)
+
+    @property
+    def ok(self) -> bool:
+        """True if there is a result, be it with warnings."""
+        return not failed(self.status_code)
 
 
 def warn_about(codes: ArrayLike, what: str, stacklevel: int = 3) -> None:

@@ -361,3 +361,11 @@ def test_a_million_rows_in_no_time():
         laws = fit_power_laws(frame)
     assert len(laws) == 140_000
     assert (laws["status_code"] >= 0).mean() > 0.99
+
+
+def test_what_is_no_number_has_no_loss_and_no_compute():
+    law = fit_power_law(C7, NOISY)
+    with pytest.raises(DataError, match="compute"):
+        law.predict("x")
+    with pytest.raises(DataError, match="loss"):
+        law.compute_for(["2.5", "a"])
