@@ -25,7 +25,14 @@ _CODES = {name: code for code, (name, _) in _core.STATUS.items()}
 
 
 def bits(*names: str) -> int:
-    """The OR of the named warning bits.
+    """The OR of the named warnings, which must be of one law's family.
+
+    Raises
+    ------
+    KeyError
+        For a name that is no status.
+    ValueError
+        For names of different families.
 
     Examples
     --------
@@ -34,15 +41,23 @@ def bits(*names: str) -> int:
     """
     total = 0
     for name in names:
+        if total and _CODES[name] >> _FAMILY_SHIFT != total >> _FAMILY_SHIFT:
+            raise ValueError(f"{name} belongs to another law than {names[0]}")
         total |= _CODES[name]
     return total
+
+
+_FAMILY_SHIFT = 24  # warnings: which law's words in the high bits, the words in the low ones
 
 
 def _words(code: int, which: int) -> tuple[str, ...]:
     if code <= 0:
         return (_core.STATUS[code][which],)
+    family, said = code >> _FAMILY_SHIFT, code & ((1 << _FAMILY_SHIFT) - 1)
     return tuple(
-        words[which] for bit, words in sorted(_core.STATUS.items()) if bit > 0 and code & bit
+        words[which]
+        for bit, words in sorted(_core.STATUS.items())
+        if bit > 0 and bit >> _FAMILY_SHIFT == family and bit & said
     )
 
 

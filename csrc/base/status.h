@@ -4,12 +4,19 @@
  *   < 0    DPH_E_*   failed; one code; every result field of that fit is NaN
  *   > 0    DPH_W_*   usable with care; the OR of all bits that apply
  *
+ * A warning is a family (bits 24 to 29: which law's words these are) and one of 24 bits, so that
+ * every law has room for its own. Only warnings of one family may be joined.
+ *
  * The table is the only place where a code, its name and its sentence meet.
  */
 #ifndef DPH_STATUS_H
 #define DPH_STATUS_H
 
 #include <stdint.h>
+
+#define DPH_FAMILY(code) ((code) >> 24)
+#define DPH_BIT(family, bit) ((family) << 24 | 1 << (bit))
+#define DPH_LADDER 0 /* budgets, parabolas, power laws */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -30,43 +37,46 @@
     X(DPH_E_RANK, -17, "rank", "the design does not determine the coefficients")                   \
     X(DPH_E_NO_MINIMUM, -18, "no_minimum", "the curve has no minimum in the observed range")       \
     /* parabola */                                                                                 \
-    X(DPH_W_CONCAVE, 1 << 0, "concave", "the curve opens downwards: its vertex is no optimum")     \
-    X(DPH_W_CLIPPED, 1 << 1, "clipped",                                                            \
+    X(DPH_W_CONCAVE, DPH_BIT(DPH_LADDER, 0), "concave",                                            \
+      "the curve opens downwards: its vertex is no optimum")                                       \
+    X(DPH_W_CLIPPED, DPH_BIT(DPH_LADDER, 1), "clipped",                                            \
       "the vertex lies outside the observed range and was moved to its edge")                      \
-    X(DPH_W_UNBRACKETED, 1 << 2, "unbracketed", "the lowest loss sits at an end of the range")     \
-    X(DPH_W_SATURATED, 1 << 3, "saturated",                                                        \
+    X(DPH_W_UNBRACKETED, DPH_BIT(DPH_LADDER, 2), "unbracketed",                                    \
+      "the lowest loss sits at an end of the range")                                               \
+    X(DPH_W_SATURATED, DPH_BIT(DPH_LADDER, 3), "saturated",                                        \
       "as many coefficients as distinct points: nothing is left to judge the fit by")              \
-    X(DPH_W_A_UNDER_FALLBACK, 1 << 4, "a_under_fallback",                                          \
+    X(DPH_W_A_UNDER_FALLBACK, DPH_BIT(DPH_LADDER, 4), "a_under_fallback",                          \
       "no positive curvature below the vertex: the symmetric one stands in")                       \
-    X(DPH_W_A_OVER_FALLBACK, 1 << 5, "a_over_fallback",                                            \
+    X(DPH_W_A_OVER_FALLBACK, DPH_BIT(DPH_LADDER, 5), "a_over_fallback",                            \
       "no positive curvature above the vertex: the symmetric one stands in")                       \
-    X(DPH_W_JOINT_FAILED, 1 << 6, "joint_failed",                                                  \
+    X(DPH_W_JOINT_FAILED, DPH_BIT(DPH_LADDER, 6), "joint_failed",                                  \
       "no fit of one vertex with two curvatures: it needs five distinct points")                   \
-    X(DPH_W_JOINT_AT_BOUND, 1 << 7, "joint_at_bound",                                              \
+    X(DPH_W_JOINT_AT_BOUND, DPH_BIT(DPH_LADDER, 7), "joint_at_bound",                              \
       "the vertex of the two-curvature fit sits at the edge of its search range")                  \
-    X(DPH_W_JOINT_CONCAVE, 1 << 8, "joint_concave",                                                \
+    X(DPH_W_JOINT_CONCAVE, DPH_BIT(DPH_LADDER, 8), "joint_concave",                                \
       "a side of the two-curvature fit opens downwards")                                           \
-    X(DPH_W_WINDOW_WIDENED, 1 << 12, "window_widened",                                             \
+    X(DPH_W_WINDOW_WIDENED, DPH_BIT(DPH_LADDER, 12), "window_widened",                             \
       "too few distinct points within the window: more of them were used")                         \
-    X(DPH_W_OFF_CENTRE, 1 << 13, "off_centre",                                                     \
+    X(DPH_W_OFF_CENTRE, DPH_BIT(DPH_LADDER, 13), "off_centre",                                     \
       "the vertex lies in the outer quarter of the observed range")                                \
-    X(DPH_W_DUPLICATED_DESIGNS, 1 << 14, "duplicated_designs",                                     \
+    X(DPH_W_DUPLICATED_DESIGNS, DPH_BIT(DPH_LADDER, 14), "duplicated_designs",                     \
       "a token count appears more than once in the bucket")                                        \
-    X(DPH_W_P_AT_BOUND, 1 << 15, "p_at_bound",                                                     \
+    X(DPH_W_P_AT_BOUND, DPH_BIT(DPH_LADDER, 15), "p_at_bound",                                     \
       "the left exponent of the two-power curve sits at the edge of its search range")             \
-    X(DPH_W_Q_AT_BOUND, 1 << 16, "q_at_bound",                                                     \
+    X(DPH_W_Q_AT_BOUND, DPH_BIT(DPH_LADDER, 16), "q_at_bound",                                     \
       "the right exponent of the two-power curve sits at the edge of its search range")            \
     /* power law */                                                                                \
-    X(DPH_W_FLOOR_AT_ZERO, 1 << 9, "floor_at_zero", "L_inf sits at its lower bound 0")             \
-    X(DPH_W_FLOOR_AT_MIN, 1 << 10, "floor_at_min",                                                 \
+    X(DPH_W_FLOOR_AT_ZERO, DPH_BIT(DPH_LADDER, 9), "floor_at_zero",                                \
+      "L_inf sits at its lower bound 0")                                                           \
+    X(DPH_W_FLOOR_AT_MIN, DPH_BIT(DPH_LADDER, 10), "floor_at_min",                                 \
       "L_inf sits at its upper bound, the lowest loss")                                            \
-    X(DPH_W_ALPHA_AT_BOUND, 1 << 11, "alpha_at_bound",                                             \
+    X(DPH_W_ALPHA_AT_BOUND, DPH_BIT(DPH_LADDER, 11), "alpha_at_bound",                             \
       "alpha sits at the edge of its search range")                                                \
-    X(DPH_W_FLOOR_NOT_IDENTIFIED, 1 << 20, "floor_not_identified",                                 \
+    X(DPH_W_FLOOR_NOT_IDENTIFIED, DPH_BIT(DPH_LADDER, 20), "floor_not_identified",                 \
       "the data say next to nothing about L_inf")                                                  \
-    X(DPH_W_MISFIT, 1 << 21, "misfit",                                                             \
+    X(DPH_W_MISFIT, DPH_BIT(DPH_LADDER, 21), "misfit",                                             \
       "the optima scatter about the law more than the runs behind them explain")                   \
-    X(DPH_W_EXTRAPOLATED, 1 << 22, "extrapolated",                                                 \
+    X(DPH_W_EXTRAPOLATED, DPH_BIT(DPH_LADDER, 22), "extrapolated",                                 \
       "beyond the data by more than a fifth of their span in decades")
 
 enum {
@@ -85,7 +95,7 @@ typedef struct {
 /* The table itself; *n receives its number of rows. Static storage, never NULL. */
 const dph_status_entry *dph_status_entries(int *n);
 
-/* Name and sentence of one code (a single bit for warnings). Static storage; "unknown" if there is
+/* Name and sentence of one code (a single warning). Static storage; "unknown" if there is
  * none. */
 const char *dph_status_name(int32_t code);
 const char *dph_status_sentence(int32_t code);

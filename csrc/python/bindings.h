@@ -6,14 +6,19 @@
 
 #include "../laws/powerlaw.h"
 
-/* The dtypes the module exports, kept in its state. */
+/* The record types the module exports, kept in its state. */
+enum {
+    DPH_TYPE_PARABOLA,
+    DPH_TYPE_POWERLAW,
+    DPH_TYPE_LINE,
+    DPH_TYPE_ISOCURVE,
+    DPH_TYPE_POSTERIOR,
+    DPH_TYPE_POSTERIOR_DRAW,
+    DPH_N_TYPES
+};
+
 typedef struct {
-    PyArray_Descr *parabola;
-    PyArray_Descr *powerlaw;
-    PyArray_Descr *line;
-    PyArray_Descr *isocurve;
-    PyArray_Descr *posterior;
-    PyArray_Descr *posterior_draw;
+    PyArray_Descr *types[DPH_N_TYPES];
 } dph_module_state;
 
 extern const char dph_parabola_doc[];

@@ -6,21 +6,17 @@
 #include "../base/parallel.h"
 #include "../base/status.h"
 
+#define METHOD(name, function, doc)                                                                \
+    {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, doc}
+
 static PyMethodDef methods[] = {
-    {"isocurve_fit", (PyCFunction)(void (*)(void))dph_py_isocurve_fit,
-     METH_FASTCALL | METH_KEYWORDS, dph_isocurve_doc},
-    {"line_fit", (PyCFunction)(void (*)(void))dph_py_line_fit, METH_FASTCALL | METH_KEYWORDS,
-     dph_line_doc},
-    {"parabola_fit", (PyCFunction)(void (*)(void))dph_py_parabola_fit,
-     METH_FASTCALL | METH_KEYWORDS, dph_parabola_doc},
-    {"powerlaw_fit", (PyCFunction)(void (*)(void))dph_py_powerlaw_fit,
-     METH_FASTCALL | METH_KEYWORDS, dph_powerlaw_doc},
-    {"posterior_fit", (PyCFunction)(void (*)(void))dph_py_posterior_fit,
-     METH_FASTCALL | METH_KEYWORDS, dph_posterior_doc},
-    {"bootstrap_law", (PyCFunction)(void (*)(void))dph_py_bootstrap_law,
-     METH_FASTCALL | METH_KEYWORDS, dph_bootstrap_law_doc},
-    {"bootstrap_ladder", (PyCFunction)(void (*)(void))dph_py_bootstrap_ladder,
-     METH_FASTCALL | METH_KEYWORDS, dph_bootstrap_ladder_doc},
+    METHOD("isocurve_fit", dph_py_isocurve_fit, dph_isocurve_doc),
+    METHOD("line_fit", dph_py_line_fit, dph_line_doc),
+    METHOD("parabola_fit", dph_py_parabola_fit, dph_parabola_doc),
+    METHOD("powerlaw_fit", dph_py_powerlaw_fit, dph_powerlaw_doc),
+    METHOD("posterior_fit", dph_py_posterior_fit, dph_posterior_doc),
+    METHOD("bootstrap_law", dph_py_bootstrap_law, dph_bootstrap_law_doc),
+    METHOD("bootstrap_ladder", dph_py_bootstrap_ladder, dph_bootstrap_ladder_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -54,12 +50,17 @@ out:
     return result;
 }
 
-static int
-add_type(PyObject *module, const char *name, PyArray_Descr *(*make)(void), PyArray_Descr **slot)
-{
-    *slot = make();
-    return *slot != NULL ? PyModule_AddObjectRef(module, name, (PyObject *)*slot) : -1;
-}
+static const struct {
+    const char *name;
+    PyArray_Descr *(*make)(void);
+} types[DPH_N_TYPES] = {
+    [DPH_TYPE_PARABOLA] = {"parabola_dtype", dph_py_parabola_type},
+    [DPH_TYPE_POWERLAW] = {"powerlaw_dtype", dph_py_powerlaw_type},
+    [DPH_TYPE_LINE] = {"line_dtype", dph_py_line_type},
+    [DPH_TYPE_ISOCURVE] = {"isocurve_dtype", dph_py_isocurve_type},
+    [DPH_TYPE_POSTERIOR] = {"posterior_dtype", dph_py_posterior_type},
+    [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
+};
 
 static int
 module_exec(PyObject *module)
@@ -69,14 +70,14 @@ module_exec(PyObject *module)
     import_array1(-1);
     import_umath1(-1);
     dph_gsl_init();
-    if (add_type(module, "parabola_dtype", dph_py_parabola_type, &state->parabola) < 0 ||
-        add_type(module, "powerlaw_dtype", dph_py_powerlaw_type, &state->powerlaw) < 0 ||
-        add_type(module, "line_dtype", dph_py_line_type, &state->line) < 0 ||
-        add_type(module, "isocurve_dtype", dph_py_isocurve_type, &state->isocurve) < 0 ||
-        add_type(module, "posterior_dtype", dph_py_posterior_type, &state->posterior) < 0 ||
-        add_type(module, "posterior_draw_dtype", dph_py_posterior_draw_type,
-                 &state->posterior_draw) < 0 ||
-        PyModule_AddIntConstant(module, "MAX_THREADS", DPH_MAX_THREADS) < 0 ||
+    for (int i = 0; i < DPH_N_TYPES; i++) {
+        state->types[i] = types[i].make();
+        if (state->types[i] == NULL ||
+            PyModule_AddObjectRef(module, types[i].name, (PyObject *)state->types[i]) < 0) {
+            return -1;
+        }
+    }
+    if (PyModule_AddIntConstant(module, "MAX_THREADS", DPH_MAX_THREADS) < 0 ||
         add_status(module) < 0) {
         return -1;
     }
@@ -88,12 +89,9 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
     dph_module_state *state = PyModule_GetState(module);
 
-    Py_VISIT(state->parabola);
-    Py_VISIT(state->powerlaw);
-    Py_VISIT(state->line);
-    Py_VISIT(state->isocurve);
-    Py_VISIT(state->posterior);
-    Py_VISIT(state->posterior_draw);
+    for (int i = 0; i < DPH_N_TYPES; i++) {
+        Py_VISIT(state->types[i]);
+    }
     return 0;
 }
 
@@ -102,12 +100,9 @@ module_clear(PyObject *module)
 {
     dph_module_state *state = PyModule_GetState(module);
 
-    Py_CLEAR(state->parabola);
-    Py_CLEAR(state->powerlaw);
-    Py_CLEAR(state->line);
-    Py_CLEAR(state->isocurve);
-    Py_CLEAR(state->posterior);
-    Py_CLEAR(state->posterior_draw);
+    for (int i = 0; i < DPH_N_TYPES; i++) {
+        Py_CLEAR(state->types[i]);
+    }
     return 0;
 }
 

@@ -135,8 +135,8 @@ dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
         goto out;
     }
     size = (npy_intp)n_groups;
-    Py_INCREF(state->isocurve);
-    out = PyArray_Zeros(1, &size, state->isocurve, 0);
+    Py_INCREF(state->types[DPH_TYPE_ISOCURVE]);
+    out = PyArray_Zeros(1, &size, state->types[DPH_TYPE_ISOCURVE], 0);
     if (out == NULL) {
         goto out;
     }

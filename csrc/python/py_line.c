@@ -56,8 +56,8 @@ dph_py_line_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyOb
         goto out;
     }
     shape = (npy_intp)n_groups;
-    Py_INCREF(state->line);
-    out = PyArray_Zeros(1, &shape, state->line, 0);
+    Py_INCREF(state->types[DPH_TYPE_LINE]);
+    out = PyArray_Zeros(1, &shape, state->types[DPH_TYPE_LINE], 0);
     if (out != NULL) {
         const double *xs = PyArray_DATA(x);
         const double *ys = PyArray_DATA(y);

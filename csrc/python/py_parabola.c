@@ -148,8 +148,8 @@ dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
         goto out;
     }
     shape = (npy_intp)n_groups;
-    Py_INCREF(state->parabola);
-    out = PyArray_Zeros(1, &shape, state->parabola, 0);
+    Py_INCREF(state->types[DPH_TYPE_PARABOLA]);
+    out = PyArray_Zeros(1, &shape, state->types[DPH_TYPE_PARABOLA], 0);
     if (out == NULL) {
         goto out;
     }

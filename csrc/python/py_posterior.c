@@ -197,10 +197,10 @@ dph_py_posterior_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
     j.n_draws = (int64_t)PyArray_DIM(columns[2], 0) / DPH_POSTERIOR_UNIFORMS;
     shape[0] = (npy_intp)n_suites;
     shape[1] = (npy_intp)j.n_draws;
-    Py_INCREF(state->posterior_draw);
-    draws = PyArray_Zeros(2, shape, state->posterior_draw, 0);
-    Py_INCREF(state->posterior);
-    records = PyArray_Zeros(1, shape, state->posterior, 0);
+    Py_INCREF(state->types[DPH_TYPE_POSTERIOR_DRAW]);
+    draws = PyArray_Zeros(2, shape, state->types[DPH_TYPE_POSTERIOR_DRAW], 0);
+    Py_INCREF(state->types[DPH_TYPE_POSTERIOR]);
+    records = PyArray_Zeros(1, shape, state->types[DPH_TYPE_POSTERIOR], 0);
     if (draws == NULL || records == NULL) {
         goto out;
     }

@@ -149,8 +149,8 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
         }
     }
     shape = (npy_intp)n_suites;
-    Py_INCREF(state->powerlaw);
-    out = PyArray_Zeros(1, &shape, state->powerlaw, 0);
+    Py_INCREF(state->types[DPH_TYPE_POWERLAW]);
+    out = PyArray_Zeros(1, &shape, state->types[DPH_TYPE_POWERLAW], 0);
     if (out == NULL) {
         goto out;
     }

@@ -64,7 +64,9 @@ test_table(void)
     for (int i = 0; i < n; i++) {
         int32_t code = rows[i].code;
 
-        CHECK(code <= 0 || (code & (code - 1)) == 0); /* a warning is one bit */
+        int32_t bit = code & 0xffffff;
+
+        CHECK(code <= 0 || (bit != 0 && (bit & (bit - 1)) == 0)); /* one bit in its family */
         CHECK(strlen(rows[i].name) > 0 && strlen(rows[i].sentence) > 0);
         CHECK(strspn(rows[i].name, "abcdefghijklmnopqrstuvwxyz_") == strlen(rows[i].name));
         CHECK(dph_status_name(code) == rows[i].name);
