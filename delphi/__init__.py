@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
@@ -41,6 +42,7 @@ __all__ = [
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
+    "RunNoise",
     "Speedup",
     "__version__",
     "backtest",
@@ -73,6 +75,7 @@ _ON_USE = {
     "BootstrapResult": "bootstrap",
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
+    "RunNoise": "intervals",
     "Speedup": "speedup",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",

@@ -70,6 +70,7 @@ def powerlaw_fit(
     method: Literal["profile", "grid"] = "profile",
     n_grid: int = 400,
     weigh: Literal["points", "suites"] = "points",
+    diagnose: bool = False,
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...

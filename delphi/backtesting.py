@@ -12,10 +12,11 @@ import pandas as pd
 
 from . import _core
 from .arrays import to_pandas
+from .draws import Rng
 from .errors import DataError, FitWarning
 from .heldout import score_held_out
 from .isoflop import Curve, IsoflopLadder, fit_isoflops
-from .posterior import Rng, posteriors_of_optima
+from .posterior import posteriors_of_optima
 
 __all__ = ["Backtest", "backtest"]
 

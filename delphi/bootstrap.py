@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arrays import checked_level, column, frame_columns
+from .draws import CHUNK, Rng, generator_from, quantiles
 from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
@@ -35,7 +36,6 @@ Progress = Callable[[int, int], None] | None
 # (replicates, their draws' generator, columns of `at`, progress) -> forecasts and statuses
 Step = Callable[[int, np.random.Generator, slice, Progress], tuple[Column, NDArray[np.int32]]]
 
-_CHUNK = 1 << 20  # numbers drawn at a time: 8 MB, and a few milliseconds without a look at Ctrl-C
 _KEPT = 20_000_000  # forecasts held at once: 160 MB
 _SKIPPED = next(code for code, (name, _) in _core.STATUS.items() if name == "too_few_points")
 
@@ -121,7 +121,7 @@ def bootstrap_law(
     *,
     n: int = 1000,
     kind: Kind = "pairs",
-    rng: np.random.Generator | np.random.SeedSequence | int = 0,
+    rng: Rng = 0,
     level: float = 0.95,
     floor: float | None = None,
     score: Score = "loss",
@@ -220,7 +220,7 @@ def bootstrap_ladder(
     *,
     n: int = 1000,
     resample: Resample = "residual",
-    rng: np.random.Generator | np.random.SeedSequence | int = 0,
+    rng: Rng = 0,
     level: float = 0.95,
     floor: float | None = None,
     score: Score = "loss",
@@ -393,22 +393,6 @@ def _law(C: Column, y: Column, floor: float | None, options: dict[str, Any]) -> 
         raise DataError(str(error)) from None
 
 
-def generator_from(rng: Any) -> np.random.Generator:
-    """The generator itself, or a new one from a seed.
-
-    Raises
-    ------
-    DataError
-        Not a Generator, SeedSequence or whole number of at least 0.
-    """
-    if isinstance(rng, np.random.Generator):
-        return rng
-    whole = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
-    if whole or isinstance(rng, np.random.SeedSequence):
-        return np.random.default_rng(rng)
-    raise DataError(f"rng: expected a Generator, a SeedSequence or an integer >= 0, got {rng!r}")
-
-
 def _bootstrap(
     step: Step,
     base: int,
@@ -482,7 +466,7 @@ def _one_pass(
     n_targets = len(at[which])
     kept = np.empty((n, n_targets))
     counts: dict[int, int] = {}
-    rows = max(1, _CHUNK // max(width, n_targets, 1))
+    rows = max(1, CHUNK // max(width, n_targets, 1))
     n_ok = 0
     for first in range(0, n, rows):
         size = min(rows, n - first)
@@ -495,47 +479,3 @@ def _one_pass(
         kept[n_ok : n_ok + len(forecasts)] = forecasts
         n_ok += len(forecasts)
     return kept[:n_ok], counts
-
-
-def quantiles(values: Column, probabilities: Column) -> Column:
-    """As `np.quantile` (linear), without a copy of a large column."""
-    n = len(values)
-    if n == 0:
-        return np.full(len(probabilities), np.nan)
-    place = (n - 1) * probabilities
-    below = np.floor(place).astype(np.int64)
-    above = np.minimum(below + 1, n - 1)
-    ranks = np.unique(np.concatenate((below, above)))
-    chosen = np.partition(values, ranks)[ranks] if n <= _CHUNK else _select(values, ranks)
-    low, high = chosen[np.searchsorted(ranks, below)], chosen[np.searchsorted(ranks, above)]
-    share = place - below
-    near_low = low + (high - low) * share
-    near_high = high - (high - low) * (1 - share)
-    return np.where(share < 0.5, near_low, near_high)
-
-
-def _select(values: Column, ranks: NDArray[np.int64]) -> Column:
-    """Order statistics of a large column, chunk by chunk: little memory, and Ctrl-C in between."""
-    n = len(values)
-    sample = np.sort(values[:: n // (_CHUNK // 16)])
-    out = np.empty(len(ranks))
-    for i, rank in enumerate(ranks):
-        centre, reach = rank / n * len(sample), 6 * np.sqrt(len(sample))
-        at, to = int(centre - reach), int(centre + reach) + 1
-        low = sample[at] if at >= 0 else -np.inf
-        high = sample[to] if to < len(sample) else np.inf
-        found = _between(values, low, high, int(rank))
-        out[i] = found if found is not None else _between(values, -np.inf, np.inf, int(rank))
-    return out
-
-
-def _between(values: Column, low: float, high: float, rank: int) -> float | None:
-    """The value of this rank if it lies in [low, high]."""
-    below, inside = 0, []
-    for first in range(0, len(values), _CHUNK):
-        chunk = values[first : first + _CHUNK]
-        below += int(np.count_nonzero(chunk < low))
-        inside.append(chunk[(chunk >= low) & (chunk <= high)])
-    near = np.concatenate(inside)
-    place = rank - below
-    return float(np.partition(near, place)[place]) if 0 <= place < len(near) else None

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
-from .bootstrap import quantiles
+from .draws import quantiles
 from .errors import DataError
 from .groups import group_rows
 from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
@@ -431,7 +431,7 @@ def bootstrap_scaling_fit_ci(
         kept.append(forecasts[status >= 0])
     rest = np.concatenate(kept)
     shares = np.array([ci_levels[0], 50.0, ci_levels[1]]) / 100
-    found = [tuple(quantiles(values, shares).tolist()) for values in rest.T]
+    found = [tuple(row) for row in quantiles(rest.T, shares).tolist()]
     return dict(zip(targets, found, strict=True))
 
 

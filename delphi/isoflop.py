@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,11 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arrays import column, frame_columns, to_pandas
-from .errors import DataError
+from .draws import Rng
+from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
+from .intervals import Home, IntervalMethod, Kind, RunNoise, by_suite, checked_kind
 from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
-from .posterior import Kind, LawPosterior, Rng, forecast_frame, posteriors_of_optima
+from .posterior import LawPosterior, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
 from .progress import progress_bar
 from .seeds import seed_noise
@@ -149,10 +152,11 @@ class IsoflopLadder:
             shared_floor=shared_floor, score=score, method=method,
         )  # fmt: skip
         warn_about(frame["status_code"], "suites")
-        return laws_of_frame(
+        laws = laws_of_frame(
             frame, self.optima, ("suite", compute, "loss_star"), score,
             "pinned" if floor is not None or shared_floor else method,
         )  # fmt: skip
+        return {suite: replace(law, home=Home(self, suite, compute)) for suite, law in laws.items()}
 
     def posteriors(self, *, rng: Rng = 0) -> dict[str, LawPosterior]:
         """The posterior of each suite's law, as draws; see `delphi.fit_posterior`."""
@@ -165,6 +169,7 @@ class IsoflopLadder:
         suite: str | None = None,
         level: float = 0.95,
         kind: Kind = "mean",
+        method: IntervalMethod = "posterior",
         rng: Rng = 0,
     ) -> pd.DataFrame:
         """Loss at the optimum of compute nobody has spent yet, with an interval.
@@ -178,16 +183,18 @@ class IsoflopLadder:
         level : float
             Level of the intervals.
         kind : {"mean", "new run"}
-            The law at the optimum, or one more run on it: with the run-to-run sd of replicate
-            seeds where the suite has them, else the noise of the fit.
+            The law at the optimum, or one more run on it: with the run-to-run noise of replicate
+            seeds where the suite has them, else the scatter about the law.
+        method : {"posterior", "profile", "t", "bootstrap", "two-level"}
+            Where the interval comes from; the others as in `PowerLaw.interval`, for comparison.
+            "posterior" is the one whose coverage was measured.
         rng : Generator, SeedSequence or int
             Source of the draws.
 
         Returns
         -------
         pandas.DataFrame
-            suite, compute, low, mid, high, level, method ("posterior"), kind,
-            extrapolation_decades, status.
+            suite, compute, low, mid, high, level, method, kind, extrapolation_decades, status.
 
         Raises
         ------
@@ -208,18 +215,27 @@ class IsoflopLadder:
             fits = fits[fits["suite"] == suite]
         if fits.empty:
             raise DataError("no optimum to forecast from")
-        laws = posteriors_of_optima(fits, rng=rng)
-        run_sd = self._run_sd() if kind == "new run" else None
-        return forecast_frame(laws, compute, level=level, kind=kind, run_sd=run_sd)
+        checked_kind(kind)
+        noise = self.run_noise() if kind == "new run" else {}
+        options: dict[str, Any] = {"level": level, "kind": kind}
+        if method == "posterior":
+            return by_suite(posteriors_of_optima(fits, rng=rng), compute, noise, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)  # the status column says it
+            laws = self.laws()
+        laws = {name: laws[name] for name in fits["suite"].unique()}
+        return by_suite(laws, compute, noise, method=method, rng=rng, **options)
 
-    def _run_sd(self) -> dict[str, float]:
-        """Run-to-run sd of the suites that have replicate seeds."""
+    def run_noise(self) -> dict[str, RunNoise]:
+        """Run-to-run noise of the suites that have replicate seeds; see `delphi.seed_noise`."""
         if not {"run_type", "state"} <= set(self.runs.columns):
             return {}
         noise = seed_noise(self.runs)
         noise = noise[(noise["scope"] == "suite") & (noise["kind"] == "seeds")]
         known = noise[np.isfinite(noise["sd"])]
-        return dict(zip(known["suite"].astype(str), known["sd"], strict=True))
+        pairs = zip(known["sd"], known["dof"], strict=True)
+        pooled = [RunNoise(float(sd), float(dof)) for sd, dof in pairs]
+        return dict(zip(known["suite"].astype(str), pooled, strict=True))
 
     @property
     def _fitted(self) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arrays import checked_level, column
+from .draws import Rng, generator_from
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
 from .powerlaw import PowerLaw
@@ -134,7 +135,7 @@ def overtraining_cost(
     curvature: Curvature = "anchored",
     level: float = 0.95,
     n_boot: int = 2000,
-    rng: Any = 0,
+    rng: Rng = 0,
 ) -> OvertrainingCost:
     """What it costs to train on s times the optimal tokens, in loss and in compute.
 
@@ -170,8 +171,9 @@ def overtraining_cost(
     -------
     OvertrainingCost
         Statuses: "ok"; "no_law", "no_curvature" (numbers NaN); "no_crossing" (compute_to_match is
-        inf); "far_crossing" (beyond 1e12 times ``at``); "outside_swept_range" (s is further from
-        the optimum than any run of the used buckets).
+        inf); "unbounded_limit" (only its upper limit is); "far_crossing" (beyond 1e12 times
+        ``at``); "outside_swept_range" (s is further from the optimum than any run of the used
+        buckets).
 
     Raises
     ------
@@ -385,6 +387,7 @@ def _suite_cost(
         "no_law": (log_s != 0) & (not has_law),
         "no_curvature": np.isnan(penalty),
         "no_crossing": distance == np.inf,
+        "unbounded_limit": (high[1] == np.inf) & (distance < np.inf),
         "far_crossing": (distance > FAR) & (distance < np.inf),
         "outside_swept_range": np.abs(log_s) > reach + 1e-9,
     }
@@ -565,12 +568,9 @@ def _laws(
     raise DataError(f"law: expected a PowerLaw or a mapping of them, got {type(law).__name__}")
 
 
-def _streams(ladder: IsoflopLadder, rng: Any) -> dict[str, np.random.Generator]:
+def _streams(ladder: IsoflopLadder, rng: Rng) -> dict[str, np.random.Generator]:
     """A generator a suite, so that a suite's draws do not depend on which others are asked for."""
-    try:
-        parent = np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"rng: {error}") from None
+    parent = generator_from(rng)
     seeds = parent.integers(0, 2**63, len(ladder.suites))
     return {
         suite: np.random.default_rng(int(seed))

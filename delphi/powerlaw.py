@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column, floats, frame_columns
+from .arrays import column, floats, frame_columns
+from .draws import Rng
 from .errors import DataError
 from .groups import group_rows
-from .profile import profile_floor, profile_interval, t_interval
+from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval
+from .profile import profile_floor
 from .progress import progress_bar
 from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
@@ -53,6 +55,9 @@ class PowerLaw(HasStatus):
         "ok", a failure (all numbers NaN), or the warnings that apply.
     points : numpy.ndarray, shape (2, n)
         Compute and loss it was fitted to, for profiles and intervals.
+    home : Home or None
+        The ladder, suite and compute column behind the points, of a law from
+        `IsoflopLadder.laws`.
     """
 
     L_inf: float
@@ -67,6 +72,7 @@ class PowerLaw(HasStatus):
     compute_max: float
     status_code: int
     points: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    home: Home | None = field(default=None, compare=False, repr=False)
 
     @property
     def compute_range(self) -> tuple[float, float]:
@@ -145,10 +151,12 @@ class PowerLaw(HasStatus):
         compute: ArrayLike,
         *,
         level: float = 0.95,
-        method: Literal["profile", "t", "bootstrap", "posterior"] = "profile",
-        rng: Any = 0,
+        method: IntervalMethod = "profile",
+        kind: Kind = "mean",
+        noise: RunNoise | None = None,
+        rng: Rng = 0,
     ) -> pd.DataFrame:
-        """Interval of the law (its mean curve) at each compute.
+        """Interval of the loss at each compute.
 
         Parameters
         ----------
@@ -156,18 +164,25 @@ class PowerLaw(HasStatus):
             In the unit of the fit, > 0.
         level : float
             Level of the interval.
-        method : {"profile", "t", "bootstrap", "posterior"}
+        method : {"profile", "t", "bootstrap", "two-level", "posterior"}
             "profile": all laws whose residuals stay below the F bound, for a free floor; "t":
-            linearised, for a pinned or shared floor; "bootstrap": resampled points;
+            linearised, for a pinned or shared floor; "bootstrap": resampled residuals of the
+            points; "two-level": resampled runs, of a law from `IsoflopLadder.laws`;
             "posterior": `delphi.fit_posterior`.
-        rng : Generator, SeedSequence or int
-            For the last two.
+        kind : {"mean", "new run"}
+            The law itself, or one more run on it.
+        noise : RunNoise, optional
+            Run-to-run noise for "new run"; by default that of the ladder's replicate seeds, else
+            the scatter about the law.
+        rng : Generator, SeedSequence, int or None
+            For the methods that draw.
 
         Returns
         -------
         pandas.DataFrame
-            compute, low, mid, high, level, method, kind ("mean"), status: "ok", or the bound of
-            L_inf that an end runs into.
+            compute, low, mid, high, level, method, kind, extrapolation_decades, status: the law's,
+            the bound of L_inf that an end runs into, and "extrapolated" beyond the data by more
+            than a fifth of their span in decades, where everything rests on the form of the law.
 
         Raises
         ------
@@ -176,45 +191,15 @@ class PowerLaw(HasStatus):
 
         Examples
         --------
-        >>> law = fit_power_law([1e18, 1e19, 1e20, 1e21, 1e22], [4.0, 3.25, 2.75, 2.42, 2.21])
-        >>> row = law.interval(1e23).iloc[0]
-        >>> bool(row.low < law.predict(1e23) < row.high)
+        >>> C = [1e18, 1e19, 1e20, 1e21, 1e22, 1e23]
+        >>> law = fit_power_law(C, [4.0, 3.25, 2.75, 2.42, 2.21, 2.07])
+        >>> row = law.interval(1e24).iloc[0]
+        >>> bool(row.low < law.predict(1e24) < row.high)
         True
         """
-        C, y = self._points()
-        at = column(np.atleast_1d(np.asarray(compute)), "compute")
-        level = checked_level(level)
-        codes = np.zeros(len(at), np.int64)
-        mid = self.predict(at)
-        if method == "profile":
-            if self.method == "pinned":
-                raise DataError("method='profile' is for a free floor; a pinned one takes 't'")
-            low, high, codes = profile_interval(C, y, self.rss, at, level)
-        elif method == "t":
-            if self.method != "pinned":
-                raise DataError("method='t' is for a pinned or shared floor; a free one 'profile'")
-            low, high = t_interval(C, y, (self.L_inf, self.log_A, self.alpha), at, level)
-        elif method == "bootstrap":
-            from .bootstrap import bootstrap_law
-
-            floor = self.L_inf if self.method == "pinned" else None
-            drawn = bootstrap_law(C, y, at, floor=floor, level=level, rng=rng)
-            low, high = drawn.low, drawn.high
-        elif method == "posterior":
-            from .posterior import fit_posterior
-
-            frame = fit_posterior(C, y, rng=rng).interval(at, level=level)
-            low, mid, high = (frame[name].to_numpy() for name in ("low", "mid", "high"))
-        else:
-            raise DataError(
-                "method: expected 'profile', 't', 'bootstrap' or 'posterior', got " + repr(method)
-            )
-        return pd.DataFrame(
-            {
-                "compute": at, "low": low, "mid": mid, "high": high, "level": level,
-                "method": method, "kind": "mean", "status": status_texts(codes),
-            }
-        )  # fmt: skip
+        return law_interval(
+            self, compute, level=level, method=method, kind=kind, noise=noise, rng=rng
+        )
 
     @property
     def equation(self) -> str:
@@ -225,7 +210,7 @@ class PowerLaw(HasStatus):
 
     def to_dict(self) -> dict[str, Any]:
         """Fields and status as plain Python values."""
-        names = [f.name for f in fields(self) if f.name != "points"]
+        names = [f.name for f in fields(self) if f.name not in ("points", "home")]
         return {name: getattr(self, name) for name in names} | {"status": self.status}
 
     def to_frame(self) -> pd.DataFrame:
@@ -503,7 +488,7 @@ def _fit(
             return _core.powerlaw_fit(
                 compute, loss, offsets, sets=sets, floors=floors,
                 score=cast(Score, score), method=cast(Method, method), n_grid=n_grid,
-                weigh=cast(Weigh, weigh), n_threads=n_threads, progress=callback,
+                weigh=cast(Weigh, weigh), diagnose=True, n_threads=n_threads, progress=callback,
             )  # fmt: skip
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(str(error)) from None

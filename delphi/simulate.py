@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .draws import Rng, generator_from
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ["Surface", "Truth", "ladder", "truth"]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
-Rng = np.random.Generator | np.random.SeedSequence | int | None
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def ladder(
     }
     low, high = (n_runs, n_runs) if isinstance(n_runs, int) else n_runs
     _check(surfaces, [*budgets, *held_out], low, high, spread, noise, seeds)
-    random = np.random.default_rng(rng)
+    random = generator_from(rng)
     blocks = []
     for suite, surface in surfaces.items():
         best = truth(surface)

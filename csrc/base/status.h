@@ -72,8 +72,10 @@
       "L_inf sits at its upper bound, the lowest loss")                                            \
     X(DPH_W_ALPHA_AT_BOUND, DPH_BIT(DPH_LADDER, 11), "alpha_at_bound",                             \
       "alpha sits at the edge of its search range")                                                \
+    X(DPH_W_ALPHA_WEAK, DPH_BIT(DPH_LADDER, 17), "alpha_weak",                                     \
+      "the data leave alpha open by a factor of two or more")                                      \
     X(DPH_W_FLOOR_NOT_IDENTIFIED, DPH_BIT(DPH_LADDER, 20), "floor_not_identified",                 \
-      "the data say next to nothing about L_inf")                                                  \
+      "the data leave L_inf open: laws with other floors fit as well")                             \
     X(DPH_W_MISFIT, DPH_BIT(DPH_LADDER, 21), "misfit",                                             \
       "the optima scatter about the law more than the runs behind them explain")                   \
     X(DPH_W_EXTRAPOLATED, DPH_BIT(DPH_LADDER, 22), "extrapolated",                                 \

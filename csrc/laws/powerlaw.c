@@ -4,6 +4,7 @@
 
 #include "../base/column.h"
 #include "floorfit.h"
+#include "identify.h"
 
 #define FLOOR_SCAN 48
 #define FLOOR_DECADES 9.0
@@ -295,7 +296,12 @@ fit_profile(set *group)
         if (code != DPH_OK) {
             fail_set(group, code);
         } else {
-            finish_set(group, floor_flags(m->fit.L, L_hi), -1, 1);
+            int32_t status = floor_flags(m->fit.L, L_hi);
+
+            if (group->options->diagnose) {
+                status |= dph_identify(&m->data, &m->fit, group->minimiser);
+            }
+            finish_set(group, status, -1, 1);
         }
         return;
     }

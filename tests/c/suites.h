@@ -19,6 +19,7 @@
     X(isocurve)                                                                                    \
     X(joint)                                                                                       \
     X(floorfit)                                                                                    \
+    X(identify)                                                                                    \
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
