@@ -16,6 +16,7 @@ from .errors import DataError
 from .groups import group_rows
 from .profile import profile_floor, profile_interval, t_interval
 from .progress import progress_bar
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
 
@@ -30,7 +31,7 @@ Weigh = Literal["points", "suites"]
 
 
 @dataclass(frozen=True)
-class PowerLaw(HasStatus):
+class PowerLaw(HasStatus, HasCard):
     """A fitted law loss = L_inf + A C^-alpha.
 
     Attributes
@@ -366,7 +367,8 @@ def fit_power_law(
         points=np.stack((C, y)),
     )
     one_warning(law.status_code, "fit_power_law")
-    return law
+    given = {"compute": compute, "loss": loss}
+    return with_origin(law, from_arrays({"compute": C, "loss": y}, given, n_grid=n_grid))
 
 
 def fit_power_laws(

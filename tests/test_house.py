@@ -30,7 +30,9 @@ FLOORS = [
     {
         "backtesting",
         "bootstrap",
+        "card",
         "compat",
+        "describe",
         "heldout",
         "isocurves",
         "isoflop",
@@ -40,6 +42,7 @@ FLOORS = [
         "powerlaw",
         "profile",
         "progress",
+        "provenance",
         "seeds",
         "simulate",
         "speedup",
