@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import hashlib
 import html.parser
 import json
 import pickle
 import struct
 import warnings
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -196,6 +198,17 @@ def test_nothing_is_worked_out_before_a_card_is_asked_for(monkeypatch):
 def test_a_pickled_law_of_a_ladder_stays_small(ladder):
     law = ladder.laws()["Birch"]
     assert len(pickle.dumps(law)) < len(pickle.dumps(ladder)) / 3
+
+
+def test_a_card_lets_go_of_the_ladder_behind_a_law():
+    ladder = delphi.fit_isoflops(delphi.simulate.ladder(rng=0))
+    law, seen = ladder.laws()["Birch"], weakref.ref(ladder)
+    del ladder
+    gc.collect()
+    assert seen() is not None
+    law.card()
+    gc.collect()
+    assert seen() is None
 
 
 def test_a_law_that_no_fit_made_says_so():
