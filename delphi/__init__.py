@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .card import Card
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backtest",
     "BootstrapResult",
+    "Card",
     "DataError",
     "DataWarning",
     "FitWarning",
@@ -73,6 +75,7 @@ __all__ = [
 _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
+    "Card": "card",
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
     "RunNoise": "intervals",

@@ -23,6 +23,7 @@ from .isoflop import IsoflopLadder
 from .parabola import NO_OPTIMUM
 from .powerlaw import Method, Score, _checked_floor
 from .progress import progress_bar
+from .provenance import HasCard, from_arrays, from_ladder, rng_words, with_origin
 from .status import bits, status_text
 from .threads import thread_count
 
@@ -41,7 +42,7 @@ _SKIPPED = next(code for code, (name, _) in _core.STATUS.items() if name == "too
 
 
 @dataclass(frozen=True)
-class BootstrapResult:
+class BootstrapResult(HasCard):
     """Forecasts of many refitted laws, as intervals.
 
     Attributes
@@ -190,6 +191,8 @@ def bootstrap_law(
         raise DataError(f"kind: expected 'pairs', 'residual' or 'wild', got {kind!r}")
     pinned = _checked_floor(floor)
     options: dict[str, Any] = {"score": score, "method": method, "n_grid": n_grid}
+    how = {**options, "floor": pinned, "rng": rng_words(rng), "n_points": len(C)}
+    origin = from_arrays({"compute": C, "loss": y}, {"compute": compute, "loss": loss}, **how)
     residuals = None
     base = 0
     if kind != "pairs":
@@ -210,7 +213,8 @@ def bootstrap_law(
         )  # fmt: skip
         return forecasts, status
 
-    return _bootstrap(step, base, targets, n, n_points, kind, rng, level, progress)
+    drawn = _bootstrap(step, base, targets, n, n_points, kind, rng, level, progress)
+    return with_origin(drawn, origin)
 
 
 def bootstrap_ladder(
@@ -313,7 +317,12 @@ def bootstrap_ladder(
         return forecasts, status
 
     kind = f"two-level {resample}"
-    return _bootstrap(step, 0, targets, n, n_runs, kind, rng, level, progress)
+    origin = from_ladder(
+        ladder, [suite], optima=compute, curve=ladder.curve, n_points=n_runs, floor=pinned,
+        score=score, method=method, n_grid=n_grid, rng=rng_words(rng),
+    )  # fmt: skip
+    drawn = _bootstrap(step, 0, targets, n, n_runs, kind, rng, level, progress)
+    return with_origin(drawn, origin)
 
 
 @dataclass(frozen=True)

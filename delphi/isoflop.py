@@ -24,6 +24,7 @@ from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
 from .posterior import LawPosterior, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
 from .progress import progress_bar
+from .provenance import HasCard, Origin, of_suites, rng_words, with_origin
 from .seeds import seed_noise
 from .status import bits, failed, status_text, status_texts, warn_about
 from .threads import thread_count
@@ -58,7 +59,7 @@ _FIT_COLUMNS = tuple(
 
 
 @dataclass(frozen=True)
-class IsoflopLadder:
+class IsoflopLadder(HasCard):
     """Parabolas of every (suite, budget) and what follows from them.
 
     Attributes
@@ -156,11 +157,16 @@ class IsoflopLadder:
             frame, self.optima, ("suite", compute, "loss_star"), score,
             "pinned" if floor is not None or shared_floor else method,
         )  # fmt: skip
-        return {suite: replace(law, home=Home(self, suite, compute)) for suite, law in laws.items()}
+        laws = {suite: replace(law, home=Home(self, suite, compute)) for suite, law in laws.items()}
+        tied = shared_floor and floor is None
+        how = {"method": method, "weigh": "points", "n_grid": 400}
+        return of_suites(laws, self, tied=tied, optima=compute, **how)
 
     def posteriors(self, *, rng: Rng = 0) -> dict[str, LawPosterior]:
         """The posterior of each suite's law, as draws; see `delphi.fit_posterior`."""
-        return posteriors_of_optima(self.fits[self.fits["used"]], rng=rng)
+        laws = posteriors_of_optima(self.fits[self.fits["used"]], rng=rng)
+        guess = "the median standard error of the suite's optima"
+        return of_suites(laws, self, optima="compute", noise=guess, rng=rng_words(rng))
 
     def forecast(
         self,
@@ -363,7 +369,8 @@ def fit_isoflops(
     fits["used"] = (code >= 0) & (code & unusable == 0)
     # What bars no optimum stands in the status; a warning for every repeated design would dull all.
     warn_about(np.where(code < 0, code, code & _barring(curve)), "buckets")
-    return IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
+    ladder = IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
+    return with_origin(ladder, Origin(dict, {"keep": keep}))
 
 
 def checked_curve(curve: str) -> None:

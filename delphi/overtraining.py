@@ -6,7 +6,7 @@ import html
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -19,6 +19,7 @@ from .draws import Rng, generator_from
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
 from .powerlaw import PowerLaw
+from .provenance import HasCard, from_ladder, rng_words, with_origin
 from .status import bits, status_text
 from .threads import thread_count
 
@@ -49,7 +50,7 @@ INCLUDED = (
 
 
 @dataclass(frozen=True)
-class OvertrainingCost:
+class OvertrainingCost(HasCard):
     """The cost of training off the optimum; see `overtraining_cost`.
 
     Attributes
@@ -110,7 +111,7 @@ class OvertrainingCost:
     def to_dict(self) -> dict[str, Any]:
         """Tables as lists of plain rows, the rest as plain values."""
         return {
-            **self.__dict__,
+            **{f.name: getattr(self, f.name) for f in fields(self)},
             "table": self.table.to_dict("records"),
             "curves": self.curves.to_dict("records"),
             "failed": dict(self.failed),
@@ -234,7 +235,9 @@ def overtraining_cost(
             f"{empty} of {len(table)} over-training costs: no law or no curvature", FitWarning,
             stacklevel=2,
         )  # fmt: skip
-    return OvertrainingCost(
+    said = {name: law.equation for name, law in laws.items()}
+    origin = from_ladder(ladder, suites, laws=said, rng=rng_words(rng))
+    cost = OvertrainingCost(
         table=table,
         curves=pd.concat(curves, ignore_index=True),
         at=forecast_at,
@@ -244,6 +247,7 @@ def overtraining_cost(
         failed=failed,
         notes=(*notes, *(INCLUDED if n_boot else ())),
     )
+    return with_origin(cost, origin)
 
 
 def matching_distance(ratio: ArrayLike, alpha: ArrayLike, exponent: ArrayLike) -> Floats:

@@ -15,6 +15,7 @@ from .draws import Rng, generator_from
 from .errors import DataError
 from .groups import group_rows
 from .intervals import Kind, RunNoise, checked_kind, interval_frame
+from .provenance import HasCard, from_arrays, rng_words, with_origin
 from .status import HasStatus, bits, one_warning
 from .threads import thread_count
 
@@ -35,7 +36,7 @@ N_DRAWS = 4096
 
 
 @dataclass(frozen=True)
-class LawPosterior(HasStatus):
+class LawPosterior(HasStatus, HasCard):
     """Draws of laws loss = L_inf + A C^-alpha that the data leave possible.
 
     Attributes
@@ -227,7 +228,10 @@ def fit_posterior(
         n_draws=n_draws, rng=rng,
     )[0]  # fmt: skip
     one_warning(law.status_code, "fit_posterior")
-    return law
+    given = {"compute": compute, "loss": loss}
+    guess = "none" if noise is None else float(noise)
+    origin = from_arrays({"compute": C, "loss": y}, given, noise=guess, rng=rng_words(rng))
+    return with_origin(law, origin)
 
 
 def posteriors(

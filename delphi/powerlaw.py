@@ -18,6 +18,7 @@ from .groups import group_rows
 from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval
 from .profile import profile_floor
 from .progress import progress_bar
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
 
@@ -32,7 +33,7 @@ Weigh = Literal["points", "suites"]
 
 
 @dataclass(frozen=True)
-class PowerLaw(HasStatus):
+class PowerLaw(HasStatus, HasCard):
     """A fitted law loss = L_inf + A C^-alpha.
 
     Attributes
@@ -57,7 +58,7 @@ class PowerLaw(HasStatus):
         Compute and loss it was fitted to, for profiles and intervals.
     home : Home or None
         The ladder, suite and compute column behind the points, of a law from
-        `IsoflopLadder.laws`.
+        `IsoflopLadder.laws`, which keeps its ladder.
     """
 
     L_inf: float
@@ -351,7 +352,8 @@ def fit_power_law(
         points=np.stack((C, y)),
     )
     one_warning(law.status_code, "fit_power_law")
-    return law
+    given = {"compute": compute, "loss": loss}
+    return with_origin(law, from_arrays({"compute": C, "loss": y}, given, n_grid=n_grid))
 
 
 def fit_power_laws(

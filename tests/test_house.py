@@ -30,8 +30,10 @@ FLOORS = [
     {
         "backtesting",
         "bootstrap",
+        "card",
         "compat",
         "draws",
+        "describe",
         "heldout",
         "intervals",
         "isocurves",
@@ -42,6 +44,7 @@ FLOORS = [
         "powerlaw",
         "profile",
         "progress",
+        "provenance",
         "seeds",
         "simulate",
         "speedup",
