@@ -38,6 +38,7 @@ FLOORS = [
         "intervals",
         "isocurves",
         "isoflop",
+        "matching",
         "overtraining",
         "parabola",
         "posterior",

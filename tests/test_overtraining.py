@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi import DataError, FitWarning, IsoflopLadder, PowerLaw, fit_isoflops, simulate
-from delphi.overtraining import OvertrainingCost, matching_distance, overtraining_cost
+from delphi.matching import matching_distance
+from delphi.overtraining import OvertrainingCost, overtraining_cost
 from delphi.status import bits
 from tests.reference import overtraining as twin
 
