@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column, frame_columns
+from .arrays import checked_count, checked_level, column, frame_columns
 from .draws import CHUNK, Rng, generator_from, quantiles
 from .errors import DataError, FitWarning
 from .groups import group_rows
@@ -24,7 +24,7 @@ from .parabola import NO_OPTIMUM
 from .powerlaw import Method, Score, _checked_floor
 from .progress import progress_bar
 from .provenance import HasCard, from_arrays, from_ladder, rng_words, with_origin
-from .status import bits, status_text
+from .status import HasStatus, bits, code_of, status_text
 from .threads import thread_count
 
 __all__ = ["BootstrapResult", "bootstrap_ladder", "bootstrap_law"]
@@ -38,11 +38,12 @@ Progress = Callable[[int, int], None] | None
 Step = Callable[[int, np.random.Generator, slice, Progress], tuple[Column, NDArray[np.int32]]]
 
 _KEPT = 20_000_000  # forecasts held at once: 160 MB
-_SKIPPED = next(code for code, (name, _) in _core.STATUS.items() if name == "too_few_points")
+_SKIPPED = code_of("too_few_points")
+_BOUNDS = ("floor_at_zero", "floor_at_min", "alpha_at_bound")
 
 
 @dataclass(frozen=True)
-class BootstrapResult(HasCard):
+class BootstrapResult(HasStatus, HasCard):
     """Forecasts of many refitted laws, as intervals.
 
     Attributes
@@ -61,6 +62,12 @@ class BootstrapResult(HasCard):
     draws : ndarray, shape (n_requested - n_skipped - n_failed, n_targets), or None
         The forecasts themselves, in the order of the replicates; None where they are more than
         20 million numbers.
+    bounds : dict of str to int
+        Replicates whose law ran into a bound, by its name: "floor_at_zero", "floor_at_min",
+        "alpha_at_bound".
+    status, status_code : str, int
+        The bounds that more than (1 - level) / 2 of the replicates ran into, so that an end of
+        the interval rests on them; "ok" if there are none.
     """
 
     at: Column
@@ -73,6 +80,8 @@ class BootstrapResult(HasCard):
     n_skipped: int
     n_failed: int
     draws: Column | None
+    bounds: dict[str, int]
+    status_code: int
 
     @property
     def n_ok(self) -> int:
@@ -92,6 +101,7 @@ class BootstrapResult(HasCard):
         """The same as plain Python values, with the counts."""
         return {
             "intervals": self.to_frame().to_dict("records"), "kind": self.kind,
+            "bounds": self.bounds, "status": self.status,
             "n_requested": self.n_requested, "n_skipped": self.n_skipped, "n_failed": self.n_failed,
         }  # fmt: skip
 
@@ -99,7 +109,7 @@ class BootstrapResult(HasCard):
         """A few lines for a person."""
         lines = [
             f"{self.kind} bootstrap: {self.n_ok} of {self.n_requested} replicates gave a law"
-            f" ({self.n_skipped} skipped, {self.n_failed} failed)"
+            f" ({self.n_skipped} skipped, {self.n_failed} failed), status: {self.status}"
         ]
         rows = zip(self.at, self.low, self.median, self.high, strict=True)
         lines += [
@@ -137,7 +147,9 @@ def bootstrap_law(
     plus residuals, drawn with replacement or each with a random sign ("wild", Liu 1988); they are
     centred and inflated by sqrt(n / (n - 3)), n - 2 with a pinned floor. All see the scatter of
     the optima about the law, none the noise inside a budget or the bias of the parabolas:
-    `bootstrap_ladder` starts from the runs.
+    `bootstrap_ladder` starts from the runs. Percentiles of few points are narrow: through seven
+    optima 95% intervals of residuals held the truth in about 90% of simulated ladders, where
+    the profile and the posterior of `PowerLaw.interval` hold it in 95% or more.
 
     Parameters
     ----------
@@ -414,9 +426,7 @@ def _bootstrap(
     progress: bool,
 ) -> BootstrapResult:
     """Run all replicates in chunks, a few targets at a time where all would not fit."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise DataError(f"n: expected a whole number of at least 1, got {n!r}")
-    n = int(n)
+    n = checked_count(n, "n")
     level = checked_level(level)
     generator = generator_from(rng)
     probabilities = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
@@ -424,6 +434,7 @@ def _bootstrap(
     together = max(1, min(len(at), _KEPT // n))
     passes = [slice(t, t + together) for t in range(0, len(at), together)]
     counts: dict[int, int] = {base: n} if base < 0 else {}
+    bounds_hit = dict.fromkeys(_BOUNDS, 0)
     draws: Column = np.empty((0, len(at)))
     if base >= 0:
         try:
@@ -433,7 +444,10 @@ def _bootstrap(
                     source = generator if i == len(passes) - 1 else copy.deepcopy(generator)
                     callback = _shifted(bar, i * n, len(passes) * n)
                     draws = np.empty((0, 0))  # let go of the last pass before the next one
-                    draws, counts = _one_pass(step, source, which, at, n, width, callback)
+                    bounds_hit = dict.fromkeys(_BOUNDS, 0)
+                    draws, counts = _one_pass(
+                        step, source, which, at, n, width, callback, bounds_hit
+                    )
                     for t in range(draws.shape[1]):
                         bounds[:, which.start + t] = quantiles(draws[:, t], probabilities)
         except (ValueError, TypeError, OverflowError) as error:
@@ -451,8 +465,11 @@ def _bootstrap(
     for values in (at, low, median, high, kept):
         if values is not None:
             values.setflags(write=False)
+    n_ok = n - skipped - failed
+    often = [name for name, hits in bounds_hit.items() if hits > (1 - level) / 2 * n_ok]
     return BootstrapResult(
-        at, low, median, high, float(level), kind, n, skipped, failed, kept
+        at, low, median, high, float(level), kind, n, skipped, failed, kept, bounds_hit,
+        bits(*often) if n_ok else _SKIPPED,
     )  # fmt: skip
 
 
@@ -470,8 +487,10 @@ def _one_pass(
     n: int,
     width: int,
     progress: Progress,
+    bounds: dict[str, int],
 ) -> tuple[Column, dict[int, int]]:
-    """Forecasts of the replicates with a law, and how many there are of each failure."""
+    """Forecasts of the replicates with a law, how many there are of each failure, and (added to
+    `bounds`) how many ran into a bound."""
     n_targets = len(at[which])
     kept = np.empty((n, n_targets))
     counts: dict[int, int] = {}
@@ -485,6 +504,8 @@ def _one_pass(
             for code, count in zip(*np.unique(status[~good], return_counts=True), strict=True):
                 counts[int(code)] = counts.get(int(code), 0) + int(count)
             forecasts = forecasts[good]
+        for name in bounds:
+            bounds[name] += int(np.count_nonzero(status[good] & bits(name)))
         kept[n_ok : n_ok + len(forecasts)] = forecasts
         n_ok += len(forecasts)
     return kept[:n_ok], counts

@@ -309,7 +309,7 @@ def _power_law(law: PowerLaw) -> Fields:
         fixed = {"L_inf": f"one value for {', '.join(shared)}"}
     weights = how.get("weigh", "points" if not shared else NOT_STATED)
     weighed = {"points": _EVERY_POINT, "suites": "every suite counts the same"}
-    interval = "profile" if law.method == "profile" else "t" if law.method == "pinned" else None
+    interval = {"profile": "profile", "pinned": "t", "shared": "t"}.get(law.method)
     found = status_fields(law.status_code) | (_CLOSED if closed else _SEARCHED)
     return found | _through_optima(how) | {
         "law": "asymptotic power law",

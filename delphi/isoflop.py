@@ -23,6 +23,8 @@ from .intervals import Home, IntervalMethod, Kind, RunNoise, by_suite, checked_k
 from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
 from .posterior import LawPosterior, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
+from .profile import SharedFloor
+from .profile import shared_floor as _shared_floor
 from .progress import progress_bar
 from .provenance import HasCard, Origin, of_suites, rng_words, with_origin
 from .seeds import seed_noise
@@ -49,6 +51,7 @@ Curve = Literal["windowed", "parabola", "joint", "cubic", "two-power"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 WINDOW = 0.5
 _PARABOLAS = ("windowed", "parabola")
+_N_COEFFICIENTS = {"windowed": 3, "parabola": 3, "joint": 4, "cubic": 4, "two-power": 5}
 _COEFFICIENTS = ("k0", "k1", "k2", "k3", "k4")
 LEVEL = 0.95
 
@@ -155,9 +158,13 @@ class IsoflopLadder(HasCard):
         warn_about(frame["status_code"], "suites")
         laws = laws_of_frame(
             frame, self.optima, ("suite", compute, "loss_star"), score,
-            "pinned" if floor is not None or shared_floor else method,
+            "pinned" if floor is not None else "shared" if shared_floor else method,
         )  # fmt: skip
-        laws = {suite: replace(law, home=Home(self, suite, compute)) for suite, law in laws.items()}
+        shared = _shared(laws) if shared_floor and floor is None else None
+        laws = {
+            suite: replace(law, home=Home(self, suite, compute, shared))
+            for suite, law in laws.items()
+        }
         tied = shared_floor and floor is None
         how = {"method": method, "weigh": "points", "n_grid": 400}
         return of_suites(laws, self, tied=tied, optima=compute, **how)
@@ -200,7 +207,8 @@ class IsoflopLadder(HasCard):
         Returns
         -------
         pandas.DataFrame
-            suite, compute, low, mid, high, level, method, kind, extrapolation_decades, status.
+            suite, compute, low, mid, high, level, method, kind, extrapolation_decades, status;
+            NaN with a status where a suite has too few optima.
 
         Raises
         ------
@@ -214,34 +222,35 @@ class IsoflopLadder(HasCard):
         >>> ladder.forecast(1e22)[["low", "mid", "high"]].notna().all(axis=None).item()
         True
         """
-        fits = self.fits[self.fits["used"]]
-        if suite is not None:
-            if suite not in self.suites:
-                raise DataError(f"suite: {suite!r} is not one of {', '.join(self.suites)}")
-            fits = fits[fits["suite"] == suite]
+        if suite is not None and suite not in self.suites:
+            raise DataError(f"suite: {suite!r} is not one of {', '.join(self.suites)}")
+        checked_kind(kind)
+        names = self.suites if suite is None else [suite]
+        fits = self.fits[self.fits["used"] & self.fits["suite"].isin(names)]
         if fits.empty:
             raise DataError("no optimum to forecast from")
-        checked_kind(kind)
         noise = self.run_noise() if kind == "new run" else {}
         options: dict[str, Any] = {"level": level, "kind": kind}
+        laws: dict[str, Any]
         if method == "posterior":
-            return by_suite(posteriors_of_optima(fits, rng=rng), compute, noise, **options)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # the status column says it
-            laws = self.laws()
-        laws = {name: laws[name] for name in fits["suite"].unique()}
-        return by_suite(laws, compute, noise, method=method, rng=rng, **options)
+            laws = dict(posteriors_of_optima(fits, rng=rng))
+        else:
+            options |= {"method": method, "rng": rng}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FitWarning)  # the status column says it
+                laws = dict(self.laws())
+        return by_suite({name: laws.get(name) for name in names}, compute, noise, **options)
 
     def run_noise(self) -> dict[str, RunNoise]:
-        """Run-to-run noise of the suites that have replicate seeds; see `delphi.seed_noise`."""
-        if not {"run_type", "state"} <= set(self.runs.columns):
-            return {}
-        noise = seed_noise(self.runs)
-        noise = noise[(noise["scope"] == "suite") & (noise["kind"] == "seeds")]
-        known = noise[np.isfinite(noise["sd"])]
-        pairs = zip(known["sd"], known["dof"], strict=True)
-        pooled = [RunNoise(float(sd), float(dof)) for sd, dof in pairs]
-        return dict(zip(known["suite"].astype(str), pooled, strict=True))
+        """Run-to-run noise of each suite: of replicate seeds where it has some (`seed_noise`),
+        else the scatter of its runs about the curves of the used budgets."""
+        noise = scatter(self.fits[self.fits["used"]], self.curve)
+        if {"run_type", "state"} <= set(self.runs.columns):
+            seeds = seed_noise(self.runs)
+            seeds = seeds[(seeds["scope"] == "suite") & (seeds["kind"] == "seeds")]
+            for row in seeds[seeds["dof"].to_numpy(float) > 0].itertuples():
+                noise[str(row.suite)] = RunNoise(float(row.sd), float(row.dof))
+        return noise
 
     @property
     def _fitted(self) -> str:
@@ -371,6 +380,24 @@ def fit_isoflops(
     warn_about(np.where(code < 0, code, code & _barring(curve)), "buckets")
     ladder = IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
     return with_origin(ladder, Origin(dict, {"keep": keep}))
+
+
+def scatter(fits: pd.DataFrame, curve: str) -> dict[str, RunNoise]:
+    """Scatter of the runs about the curves of their budgets, pooled by suite."""
+    noise = {}
+    for suite, own in fits.groupby("suite"):
+        dof = (own["n_used"] - _N_COEFFICIENTS[curve]).clip(lower=0)
+        if dof.sum() > 0:
+            squares = own.loc[dof > 0, "rss"].sum()
+            noise[str(suite)] = RunNoise(float(np.sqrt(squares / dof.sum())), float(dof.sum()))
+    return noise
+
+
+def _shared(laws: dict[str, PowerLaw]) -> SharedFloor | None:
+    """What the suites together say about their floor."""
+    good = [law for law in laws.values() if law.ok and law.points is not None]
+    points = [(law.points[0], law.points[1]) for law in good if law.points is not None]
+    return _shared_floor(points, [(law.L_inf, law.log_A, law.alpha) for law in good])
 
 
 def checked_curve(curve: str) -> None:

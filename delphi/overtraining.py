@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column
+from .arrays import checked_count, checked_level, column
 from .draws import Rng, generator_from
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
@@ -213,7 +212,7 @@ def overtraining_cost(
     if curvature not in get_args(Curvature):
         raise DataError(f"curvature: expected one of {get_args(Curvature)}, got {curvature!r}")
     level = checked_level(level)
-    n_boot = _count(n_boot, "n_boot")
+    n_boot = checked_count(n_boot, "n_boot", 0)
     suites = _suites(ladder, suite)
     laws = _laws(ladder, law, suites)
     streams = _streams(ladder, rng)
@@ -399,7 +398,7 @@ def _law_replicates(
     """alpha and ln A of laws refitted to the law's own predictions plus resampled residuals."""
     n_boot, m = index.shape
     nothing = np.full(n_boot, np.nan)
-    pinned = law is not None and law.method == "pinned"
+    pinned = law is not None and law.method in ("pinned", "shared")
     dof = m - (2 if pinned else 3)
     if law is None:
         return nothing, nothing
@@ -525,13 +524,3 @@ def _positive(value: Any, name: str) -> float:
     if np.ndim(value) != 0:
         raise DataError(f"{name}: expected one number, got {value!r}")
     return float(column([value], name)[0])
-
-
-def _count(value: Any, name: str) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise DataError(f"{name}: expected a whole number of at least 0, got {value!r}")
-    return number

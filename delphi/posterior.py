@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column
+from .arrays import checked_count, checked_level, column
 from .draws import Rng, generator_from
-from .errors import DataError
 from .groups import group_rows
 from .intervals import Kind, RunNoise, checked_kind, interval_frame
 from .provenance import HasCard, from_arrays, rng_words, with_origin
@@ -33,6 +32,7 @@ NOISE_DOF = 5.0
 MISFIT_GROWTH = 5.0
 MISFIT_LEVEL = 0.99  # of the chi-square test of the law against the noise of its optima
 N_DRAWS = 4096
+_OPEN = ("floor_not_identified", "alpha_weak")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class LawPosterior(HasStatus, HasCard):
 
     def parameters(self, *, level: float = 0.95) -> pd.DataFrame:
         """Median and central interval of L_inf, alpha and sigma, one row each."""
-        tail = (1 - level) / 2
+        tail = (1 - checked_level(level)) / 2
         rows = []
         for name in ("L_inf", "alpha", "sigma"):
             low, mid, high = np.quantile(self.draws[name], [tail, 0.5, 1 - tail])
@@ -223,6 +223,8 @@ def fit_posterior(
     """
     C = column(compute, "compute")
     y = column(loss, "loss", n=len(C))
+    if noise is not None:
+        noise = float(column([noise], "noise")[0])
     law = posteriors(
         C, y, np.array([0, len(C)]), noise=None if noise is None else np.array([noise]),
         n_draws=n_draws, rng=rng,
@@ -245,8 +247,7 @@ def posteriors(
     n_threads: int | None = None,
 ) -> list[LawPosterior]:
     """`fit_posterior` for many suites in one call; all share their random numbers."""
-    if isinstance(n_draws, bool) or not isinstance(n_draws, int) or n_draws < 1:
-        raise DataError(f"n_draws: expected a whole number of at least 1, got {n_draws!r}")
+    n_draws = checked_count(n_draws, "n_draws")
     generator = generator_from(rng)
     uniforms = generator.random((n_draws, 4))
     # One draw from each of n_draws equal shares of the mass: less scatter in the quantiles.
@@ -292,13 +293,18 @@ def posteriors_of_optima(
         own = own[np.isfinite(own) & (own > 0)]
         noise[s] = np.median(own) if len(own) else 0.0
     laws = posteriors(compute, loss, offsets, noise=noise, n_draws=n_draws, rng=rng)
-    least = _core.powerlaw_fit(compute, loss, offsets)
+    least = _core.powerlaw_fit(compute, loss, offsets, diagnose=True)
     dof = np.diff(offsets) - 3.0
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = least["rss"] / noise**2
         misfit = (noise > 0) & (dof > 0) & (excess > _core.chi2_quantile(MISFIT_LEVEL, dof))
-    named = zip(keys["suite"], laws, misfit, strict=True)
+    # What least squares says of floor and exponent holds for the posterior too, and the other way.
+    told = np.where(least["status"] > 0, least["status"] & bits(*_OPEN), 0)
+    told |= np.where(misfit, bits("misfit"), 0)
+    named = zip(keys["suite"], laws, told.tolist(), strict=True)
     return {
-        suite: replace(law, status_code=law.status_code | bits("misfit")) if bad and law.ok else law
-        for suite, law, bad in named
+        suite: with_origin(replace(law, status_code=law.status_code | code), law._origin)
+        if code and law.ok
+        else law
+        for suite, law, code in named
     }

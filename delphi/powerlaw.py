@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import column, floats, frame_columns
+from .arrays import checked_count, column, floats, frame_columns
 from .draws import Rng
 from .errors import DataError
 from .groups import group_rows
-from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval
+from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval, law_posterior
 from .profile import profile_floor
 from .progress import progress_bar
 from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
+
+if TYPE_CHECKING:
+    from .posterior import LawPosterior
 
 __all__ = ["PowerLaw", "fit_power_law", "fit_power_laws"]
 
@@ -49,7 +52,8 @@ class PowerLaw(HasStatus, HasCard):
     score : str
         Space the residuals were squared in: "loss", or "log" for log(loss - L_inf).
     method : str
-        How L_inf was found: "profile", "grid", or "pinned" by the caller.
+        How L_inf was found: "profile", "grid", "pinned" by the caller, or "shared" with other
+        suites.
     compute_min, compute_max : float
         Range of compute it was fitted on.
     status, status_code : str, int
@@ -140,9 +144,9 @@ class PowerLaw(HasStatus, HasCard):
         >>> bool(abs(table["rss"].min() / law.rss - 1) < 0.5)
         True
         """
-        table = profile_floor(*self._points(), n)
+        table = profile_floor(*self._points(), checked_count(n, "n", 2))
         for C in column([] if at is None else np.atleast_1d(np.asarray(at)), "at", least=0):
-            table[f"loss_at_{C:g}"] = _core.powerlaw(
+            table[f"loss_at_{float(C)!r}"] = _core.powerlaw(
                 C, table["L_inf"].to_numpy(), table["log_A"].to_numpy(), table["alpha"].to_numpy()
             )
         return table
@@ -201,6 +205,21 @@ class PowerLaw(HasStatus, HasCard):
         return law_interval(
             self, compute, level=level, method=method, kind=kind, noise=noise, rng=rng
         )
+
+    def posterior(self, *, rng: Rng = 0) -> LawPosterior:
+        """The posterior of this law, as draws: `delphi.fit_posterior` on its points.
+
+        Parameters
+        ----------
+        rng : Generator, SeedSequence, int or None
+            Source of the draws.
+
+        Raises
+        ------
+        DataError
+            No law, or a pinned or shared floor.
+        """
+        return law_posterior(self, rng)
 
     @property
     def equation(self) -> str:

@@ -60,3 +60,12 @@ dph_identify(dph_suite *suite, const dph_floorfit *fit, dph_minimiser *minimiser
     }
     return flags;
 }
+
+int32_t
+dph_identify_shared(double at_zero, double best, int64_t n, int64_t n_suites)
+{
+    double dof = (double)(n - 2 * n_suites - 1);
+    double t = dph_t_quantile(0.975, dof);
+
+    return dof > 0 && at_zero <= best * (1 + t * t / dof) ? DPH_W_FLOOR_NOT_IDENTIFIED : 0;
+}

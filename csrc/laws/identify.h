@@ -19,4 +19,8 @@
  */
 int32_t dph_identify(dph_suite *suite, const dph_floorfit *fit, dph_minimiser *minimiser);
 
+/* Of n points in n_suites suites that share a floor: objective at floor 0 and at the best floor,
+ * sums of squares or anything proportional to them. DPH_W_FLOOR_NOT_IDENTIFIED or 0. */
+int32_t dph_identify_shared(double at_zero, double best, int64_t n, int64_t n_suites);
+
 #endif
