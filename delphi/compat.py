@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, budgets
 from .arrays import column
 from .bootstrap import quantiles
+from .compat_kl import alive_mask_for_t, rolling_mean
 from .errors import DataError
 from .groups import group_rows
 from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
@@ -30,6 +31,7 @@ __all__ = [
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
     "Fit",
+    "alive_mask_for_t",
     "bootstrap_scaling_fit_ci",
     "compute_optima",
     "fit_asymptotic_powerlaw_per_q",
@@ -42,6 +44,7 @@ __all__ = [
     "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
+    "rolling_mean",
     "round_sig",
     "subsample_cadamc_to_adamh_grid",
 ]

@@ -25,15 +25,18 @@ FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "shorthand"},
     # tables
-    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
+    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "ragged", "readers", "runs"},
     # laws
     {
         "backtesting",
         "bootstrap",
         "compat",
+        "compat_kl",
         "heldout",
         "isocurves",
         "isoflop",
+        "kl",
+        "klcells",
         "overtraining",
         "parabola",
         "posterior",
@@ -42,14 +45,16 @@ FLOORS = [
         "progress",
         "seeds",
         "simulate",
+        "simulate_rollouts",
         "speedup",
         "status",
+        "survival",
         "threads",
     },
     # pictures
     {"figures"},
     # doors
-    {"report", "cli", "__main__", "__init__"},
+    {"report", "cli", "klcommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
