@@ -91,8 +91,10 @@ dph_quantiles(double *x, int64_t n, const double *q, int64_t n_q, double *out)
                 high = x[j] < high ? x[j] : high;
             }
         }
-        if (!(part > 0) || low == high) {
+        if (!(part > 0) || low == high || isinf(low)) {
             out[i] = low;
+        } else if (isinf(high)) {
+            out[i] = high;
         } else if (part < 0.5) { /* from the nearer end, so that both ends are met exactly */
             out[i] = low + (high - low) * part;
         } else {

@@ -131,7 +131,8 @@ def _draw(axes: Axes, panel: Panel, seen: Picture, width: float, opacity: float)
         axes.fill_between(tokens, *panel.band.T, color=INK, alpha=0.10, lw=0, zorder=3)
         axes.plot(tokens, panel.median, color=INK, lw=1.4, zorder=5)
     if len(panel.ticks):
-        axes.scatter(panel.ticks[:, 0], panel.ticks[:, 1], s=28, color=INK, marker="|", linewidths=0.9, zorder=6)
+        x, y = panel.ticks.T
+        axes.scatter(x, y, s=28, color=INK, marker="|", linewidths=0.9, zorder=6)
     if 0 < panel.target <= seen.y_max:
         axes.axhline(panel.target, color=INK, lw=0.9, ls="--", zorder=4)
     elif panel.target > seen.y_max:

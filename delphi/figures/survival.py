@@ -76,6 +76,7 @@ def kl_spaghetti(
         vertical_spacing=0.42 / (down + 0.6) if down > 1 else 0,
     )
     named: list[str] = []
+    fig.update_annotations(font_size=12)
     for i, panel in enumerate(seen.panels):
         where = {"row": i // across + 1, "col": i % across + 1}
         for trace in _traces(panel, seen):
@@ -88,7 +89,7 @@ def kl_spaghetti(
         axis = "" if i == 0 else str(i + 1)
         fig.add_annotation(
             x=0.98, y=0.98, xref=f"x{axis} domain", yref=f"y{axis} domain", showarrow=False,
-            xanchor="right", yanchor="top", align="right", font={"color": theme.MUTED},
+            xanchor="right", yanchor="top", align="right", font={"size": 11, "color": theme.MUTED},
             text="<br>".join(note for note in notes if note) or " ",
         )  # fmt: skip
     fig.update_xaxes(range=[-0.01 * seen.n_tokens, 1.01 * seen.n_tokens])
@@ -104,8 +105,8 @@ def kl_spaghetti(
 
 
 def _title(panel: Panel) -> str:
-    counts = f"n={panel.n}, died={panel.n_died}, censored={panel.n_censored}"
-    return f"<b>alpha {panel.alpha:g}</b><br>{counts}"
+    fates = f"died={panel.n_died}, censored={panel.n_censored}"
+    return f"<b>alpha {panel.alpha:g}</b>: n={panel.n}<br>{fates}"
 
 
 def _traces(panel: Panel, seen: Picture) -> Iterable[Any]:
