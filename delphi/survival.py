@@ -365,7 +365,8 @@ def _curve(
 
 
 def _first_at_half(times: NDArray[np.float64], share: NDArray[np.float64]) -> float:
-    reached = np.flatnonzero(share <= 0.5)  # NaN is not
+    # A product of shares that is one half may round to a hair above it; NaN is not reached.
+    reached = np.flatnonzero(share <= 0.5 + 1e-12)
     return float(times[reached[0]]) if len(reached) else float("nan")
 
 

@@ -78,7 +78,9 @@ def test_masks_and_fates_are_those_of_the_twin(seed):
         said = names(int(record["status"])) - {"lengths_differ"} or {"ok"}
         assert said == {word}
         if record["status"] >= 0:
-            assert ("lengths_differ" in names(int(record["status"]))) == (len(rows[i]) != lengths[i])
+            assert ("lengths_differ" in names(int(record["status"]))) == (
+                len(rows[i]) != lengths[i]
+            )
 
 
 @given(SEEDS)
@@ -121,7 +123,10 @@ def test_calibration_is_that_of_the_twin(seed):
         row[rng.random(len(row)) < rng.choice([0, 0.1])] = np.nan
     rows.append(np.zeros(30))
     window, head = int(rng.choice([1, 2, 9, 65])), int(rng.integers(1, 30))
-    percentile, order = float(rng.choice([0, 50, 95, 100])), str(rng.choice(["calibrate", "smooth"]))
+    percentile, order = (
+        float(rng.choice([0, 50, 95, 100])),
+        str(rng.choice(["calibrate", "smooth"])),
+    )
     at = offsets_of(rows)
     values, out = _core.kl_calibrate(
         flat(rows), at, window=window, head=head, q=percentile / 100, order=order

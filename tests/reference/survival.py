@@ -25,8 +25,7 @@ def rollout(pmass, forks, n_row, gen_len, threshold):
     if deaths:
         for t in range(n):
             mask[t] = t < deaths[0]
-        measured = sum(not math.isnan(p) for s, p in seen)
-        before = [i for i, (s, p) in enumerate(seen) if p < threshold][0]
+        before = next(i for i, (s, p) in enumerate(seen) if p < threshold)
         measured = sum(not math.isnan(p) for s, p in seen[: before + 1])
         return mask, deaths[0], True, measured, "ok"
     measured = [i for i, (s, p) in enumerate(seen) if not math.isnan(p)]
