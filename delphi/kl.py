@@ -20,7 +20,7 @@ from .status import bits, one_warning, status_texts, warn_about
 from .threads import thread_count
 
 if TYPE_CHECKING:
-    from .survival import SurvivalFit
+    from .survival import Band, SurvivalFit
 
 __all__ = ["CalibratedKL", "KLTrajectories", "alive_mask", "calibrate_kl", "rolling_mean"]
 
@@ -244,19 +244,23 @@ class KLTrajectories:
         """`calibrate_kl` of these rollouts."""
         return calibrate_kl(self, **options)
 
-    def survival(self, threshold: float = 0.8, **options: Any) -> SurvivalFit:
+    def survival(
+        self, threshold: float = 0.8, *, level: float = 0.95, band: Band = "log-log"
+    ) -> SurvivalFit:
         """Kaplan-Meier curves, one an alpha, and log-rank tests between them.
 
-        Rollouts without a measured fork are left out and counted by `counts`; further options are
+        Rollouts without a measured fork are left out and counted by `counts`. Level and band are
         those of `delphi.fit_survival`.
         """
-        from .survival import fit_survival
+        from .survival import survival_of
 
         seen = self.watch(threshold)
         seen = seen[~unmeasured(seen["status_code"].to_numpy())]
         if seen.empty:
             raise DataError("no rollout has a fork that was measured: there is nothing to survive")
-        return fit_survival(seen["time"], seen["died"], by=seen["alpha"], **options)
+        fit = survival_of(seen["time"], seen["died"], by=seen["alpha"], level=level, band=band)
+        warn_about([curve.status_code for curve in fit.curves.values()], "alphas")
+        return fit
 
     def to_frame(self) -> pd.DataFrame:
         """The rollouts, one row each."""
@@ -265,8 +269,9 @@ class KLTrajectories:
     def summary(self) -> str:
         """A few lines for a person."""
         words = ", ".join(f"{alpha:g}" for alpha in self.alphas)
+        cells = self.rollouts["cell"].nunique()
         lines = [
-            f"{len(self)} rollouts of {self.rollouts['cell'].nunique()} cells",
+            f"{len(self)} rollouts of {cells} cell{'s' if cells != 1 else ''}",
             f"  alpha {words}",
             f"  {len(self.kl)} tokens, {len(self.forks)} forks",
         ]

@@ -19,7 +19,7 @@ Offsets = NDArray[np.int64]
 def number_array(values: Any, name: str) -> Floats:
     """Numbers of any shape as float64, None as NaN, or a DataError."""
     try:
-        return as_array(values, name).astype(np.float64)
+        return as_array(values, name).astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name}: {error}") from None
 
@@ -31,7 +31,7 @@ def whole_array(values: Any, name: str) -> Offsets:
         fine = array.dtype.kind == "f" and np.isfinite(array).all() and (array % 1 == 0).all()
         if not fine:
             raise DataError(f"{name}: expected whole numbers, got {array.dtype}")
-    return array.astype(np.int64)
+    return array.astype(np.int64, copy=False)
 
 
 def whole(values: Any, name: str, n: int, least: int = 0) -> Offsets:

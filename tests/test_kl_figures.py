@@ -1,4 +1,4 @@
-"""Pictures of KL trajectories and survival: what is in them, and that 10,000 rollouts are no load."""
+"""Pictures of KL trajectories and survival: what is in them, and how little of 10,000."""
 
 import warnings
 

@@ -86,6 +86,43 @@ dph_rolling_scratch(int64_t n_largest, int64_t window)
     return window > 1 && window <= n_largest ? (size_t)n_largest + 4 * (size_t)window : 0;
 }
 
+/* Sums of the first n_out windows that end in a block: the suffix of the block before plus the
+ * prefix of this one, whose own suffix sums go to next. Two chains of additions side by side, each
+ * taking four values at a time: the sums of the four do not wait for the chain. */
+static void
+add_block(const double *block, int64_t window, int64_t n_out, const double *suffix, double *next,
+          double *out)
+{
+    double prefix = 0;
+    double sum = 0;
+    int64_t r = 0;
+
+    for (; r + 4 <= n_out; r += 4) {
+        const double *x = block + r;
+        const double *y = block + window - 4 - r;
+        double *z = next + window - 4 - r;
+        double x01 = x[0] + x[1];
+        double y32 = y[3] + y[2];
+
+        out[r] = suffix[r] + prefix;
+        out[r + 1] = suffix[r + 1] + (prefix + x[0]);
+        out[r + 2] = suffix[r + 2] + (prefix + x01);
+        out[r + 3] = suffix[r + 3] + (prefix + (x01 + x[2]));
+        prefix += x01 + (x[2] + x[3]);
+        z[3] = sum + y[3];
+        z[2] = sum + y32;
+        z[1] = sum + (y32 + y[1]);
+        sum += y32 + (y[1] + y[0]);
+        z[0] = sum;
+    }
+    for (; r < n_out; r++) {
+        out[r] = suffix[r] + prefix;
+        prefix += block[r];
+        sum += block[window - 1 - r];
+        next[window - 1 - r] = sum;
+    }
+}
+
 void
 dph_rolling_mean(const double *x, int64_t n, int64_t window, double *scratch, double *out)
 {
@@ -122,20 +159,14 @@ dph_rolling_mean(const double *x, int64_t n, int64_t window, double *scratch, do
         const double *block = padded + (b + 1) * window;
         int64_t n_left = n - b * window;
         int64_t n_out = n_left < window ? n_left : window;
-        double *done = out + b * window;
         double *kept = suffix;
-        double prefix = 0;
 
-        sum = 0;
-        /* two chains of additions side by side: the prefix that is used, the next suffix */
-        for (int64_t r = 0; r < n_out; r++) {
-            done[r] = (suffix[r] + prefix) / (double)window;
-            prefix += block[r];
-            sum += block[window - 1 - r];
-            next[window - 1 - r] = sum;
-        }
+        add_block(block, window, n_out, suffix, next, out + b * window);
         suffix = next;
         next = kept;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        out[i] /= (double)window;
     }
 }
 

@@ -69,8 +69,8 @@ def draw_spaghetti(
     --------
     >>> from delphi import simulate
     >>> fig = draw_spaghetti(simulate.rollouts([0.5, 2.0], n_prompts=5, rng=0))
-    >>> [len(axes.collections) for axes in fig.axes]
-    [3, 4]
+    >>> [axes.get_title() for axes in fig.axes]
+    ['alpha 0.5: n=5, died=0, censored=0', 'alpha 2: n=5, died=2, censored=3']
     """
     try:
         from matplotlib.figure import Figure

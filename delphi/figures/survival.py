@@ -22,6 +22,7 @@ __all__ = ["kl_spaghetti", "survival_curves"]
 ALIVE, DEAD = theme.SUITE_COLOURS[0], theme.SUITE_COLOURS[1]
 POINTS = 400_000  # of all lines of a figure: a few megabytes, and quick to turn and zoom
 CURVES = 12
+TICKS = 60  # of a curve: many more would hide it
 
 
 def kl_spaghetti(
@@ -61,8 +62,8 @@ def kl_spaghetti(
     --------
     >>> from delphi import simulate
     >>> fig = kl_spaghetti(simulate.rollouts([0.5, 2.0], n_prompts=5, rng=0))
-    >>> fig.data[0].type
-    'scattergl'
+    >>> sorted({trace.type for trace in fig.data})
+    ['scatter', 'scattergl']
     """
     seen = picture(rollouts, threshold=threshold, most_lines=most_lines, points=POINTS, **options)
     across = min(columns, len(seen.panels))
@@ -176,7 +177,8 @@ def survival_curves(
     Returns
     -------
     plotly.graph_objects.Figure
-        Steps at the tokens of death, bands where there is one, ticks where somebody was censored.
+        Steps at the tokens of death, bands where there is one, ticks where somebody was censored
+        (60 of a curve at most, evenly spaced).
         At most twelve groups are drawn, evenly spaced; the legend says how many there are.
 
     Examples
@@ -206,8 +208,9 @@ def survival_curves(
         names.append(name)
         end = max(end, float(curve.time[-1]))
         fig.add_trace(_steps(curve, colour, name))
-        lost = curve.censored > 0
-        if lost.any():
+        lost = np.flatnonzero(curve.censored)
+        lost = lost[spread(len(lost), TICKS)]
+        if len(lost):
             fig.add_trace(
                 go.Scatter(
                     x=curve.time[lost].tolist(),
