@@ -329,6 +329,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
     demo.set_defaults(run=_demo)
+
+    from delphi.klcommand import add_command as add_kl
+
+    add_kl(commands)
     return parser
 
 

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
+from .compat_kl import alive_mask_for_t, rolling_mean
 from .draws import quantiles
 from .errors import DataError
 from .groups import group_rows
@@ -30,6 +31,7 @@ __all__ = [
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
     "Fit",
+    "alive_mask_for_t",
     "bootstrap_scaling_fit_ci",
     "compute_optima",
     "fit_asymptotic_powerlaw_per_q",
@@ -42,6 +44,7 @@ __all__ = [
     "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
+    "rolling_mean",
     "round_sig",
     "subsample_cadamc_to_adamh_grid",
 ]

@@ -25,7 +25,7 @@ FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "shorthand"},
     # tables
-    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
+    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "ragged", "readers", "runs"},
     # laws
     {
         "backtesting",
@@ -34,11 +34,14 @@ FLOORS = [
         "compat",
         "draws",
         "describe",
+        "compat_kl",
         "heldout",
         "intervals",
         "isocurves",
         "isoflop",
         "matching",
+        "kl",
+        "klcells",
         "overtraining",
         "parabola",
         "posterior",
@@ -48,14 +51,16 @@ FLOORS = [
         "provenance",
         "seeds",
         "simulate",
+        "simulate_rollouts",
         "speedup",
         "status",
+        "survival",
         "threads",
     },
     # pictures
     {"figures"},
     # doors
-    {"report", "cli", "__main__", "__init__"},
+    {"report", "cli", "klcommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

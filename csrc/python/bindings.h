@@ -15,6 +15,8 @@ enum {
     DPH_TYPE_ISOCURVE,
     DPH_TYPE_POSTERIOR,
     DPH_TYPE_POSTERIOR_DRAW,
+    DPH_TYPE_ROLLOUT,
+    DPH_TYPE_CALIBRATION,
     DPH_N_TYPES
 };
 
@@ -75,6 +77,21 @@ PyObject *
 dph_py_posterior_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_posterior_type(void);
 PyArray_Descr *dph_py_posterior_draw_type(void);
+
+extern const char dph_survival_doc[];
+PyObject *
+dph_py_survival_watch(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_rolling_doc[];
+PyObject *
+dph_py_rolling_mean(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_calibrate_doc[];
+PyObject *
+dph_py_kl_calibrate(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_kl_quantiles_doc[];
+PyObject *
+dph_py_kl_quantiles(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_rollout_type(void);
+PyArray_Descr *dph_py_calibration_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

@@ -23,7 +23,9 @@
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(quantile)                                                                                    \
+    X(survival)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
