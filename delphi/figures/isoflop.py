@@ -15,6 +15,8 @@ from delphi.isoflop import curve_values
 from delphi.shorthand import flops
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from delphi.isoflop import IsoflopLadder, Parabola
 
 __all__ = ["isoflop_parabolas", "parabola_curve"]
@@ -24,13 +26,15 @@ N_TAIL = 20  # and on each side of that
 NOT_USED = "not used in the law"
 
 
-def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
+def isoflop_parabolas(ladder: IsoflopLadder, *, mobile: bool = False) -> go.Figure:
     """Runs, fitted parabolas and optima of every suite, one panel a suite.
 
     Parameters
     ----------
     ladder : IsoflopLadder
         What :func:`delphi.fit_isoflops` returned; nothing is fitted again.
+    mobile : bool
+        One panel under the other, for a screen 360 px wide.
 
     Returns
     -------
@@ -47,12 +51,12 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     colours = theme.budget_colours(ladder.fits["budget"])
     ladder = drawn(ladder)
     suites = list(ladder.suites)
-    n_cols = min(max(len(suites), 1), 2)
+    n_cols = 1 if mobile else min(max(len(suites), 1), 2)
     n_rows = max(1, -(-len(suites) // n_cols))
-    width = 42 if n_cols == 2 else 80
+    width = 42 if n_cols == 2 or mobile else 80
     titles = [theme.wrapped(s, width) for s in suites]
     top = 52 if any("<br>" in t for t in titles) else 34
-    panel = 300 if n_rows > 1 else 330
+    panel = 250 if mobile else 300 if n_rows > 1 else 330
     gap = 96 + (top - 34)
     plot_height = n_rows * panel + (n_rows - 1) * gap
     fig = make_subplots(
@@ -76,7 +80,7 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
         fig.update_yaxes(title_text=theme.loss_title(ladder.runs), row=r, col=1)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
     fig.update_layout(legend_title_text="Compute (FLOPs)")
-    return theme.finish(fig, plot_height, names, top)
+    return theme.finish(fig, plot_height, names, top, mobile=mobile)
 
 
 def parabola_curve(fit: Parabola) -> go.Figure:
@@ -118,7 +122,7 @@ def parabola_curve(fit: Parabola) -> go.Figure:
     return theme.finish(fig, 330, ["parabola", "optimum"] if fit.ok else [], top=18)
 
 
-def curve_pieces(fit: Any) -> list[tuple[np.ndarray, bool]]:
+def curve_pieces(fit: Any, n: int = N_CURVE) -> list[tuple[np.ndarray, bool]]:
     """Tokens to draw a curve at, and whether its fit used the points there.
 
     The stretch that was fitted comes first, then the rest of the observed range, a NaN between its
@@ -126,7 +130,7 @@ def curve_pieces(fit: Any) -> list[tuple[np.ndarray, bool]]:
     """
     if not np.isfinite([fit.x_min, fit.x_max, fit.x_lo, fit.x_hi, fit.loss_star]).all():
         return []
-    pieces = [(np.logspace(fit.x_lo, fit.x_hi, N_CURVE), True)]
+    pieces = [(np.logspace(fit.x_lo, fit.x_hi, n), True)]
     tails = [(lo, hi) for lo, hi in ((fit.x_min, fit.x_lo), (fit.x_hi, fit.x_max)) if lo < hi]
     if tails:
         ends = [np.append(np.logspace(lo, hi, N_TAIL), np.nan) for lo, hi in tails]
@@ -165,8 +169,13 @@ def add_parabolas(
     *,
     row: int,
     col: int,
+    n: int = N_CURVE,
+    label_of: Callable[[float], str] = flops,
 ) -> None:
-    """Draw the buckets of one suite into one panel: points, curve, optimum, budget by budget."""
+    """Draw the buckets of one suite into one panel: points, curve, optimum, budget by budget.
+
+    A curve has `n` points where it was fitted; `label_of` gives the name of a budget.
+    """
     by_budget = dict(tuple(sweep_runs(ladder, suite).groupby("budget")))
     fits = ladder.fits[ladder.fits["suite"] == suite].sort_values("budget")
     # Suites may lack budgets; the legend keeps the order of compute all the same.
@@ -175,7 +184,7 @@ def add_parabolas(
         points = by_budget.get(fit.budget)
         if points is None or points.empty:
             continue
-        label = flops(fit.budget)
+        label = label_of(fit.budget)
         run_names = points.get("name", points.index)
         colour = colours[fit.budget]
         common: dict[str, Any] = {
@@ -210,7 +219,7 @@ def add_parabolas(
             col=col,
         )
         highest = points["loss"].max()
-        for tokens, fitted in curve_pieces(fit):
+        for tokens, fitted in curve_pieces(fit, n):
             loss = curve_values(fit, tokens)
             # A parabola may run away outside of its window. Gaps are NaN.
             shown = fitted | np.isnan(tokens) | (loss <= highest)
