@@ -201,13 +201,8 @@ def write_figures(
     >>> files.figures["ladder-aster-mobile"].name
     'ladder-aster-mobile.json'
     """
-    from delphi.figures.export import (
-        MOBILE_WIDTH,
-        WIDTH,
-        site_json,
-        write_images,
-        write_text,
-    )
+    from delphi.figures.export import WIDTH, site_json, write_images, write_text
+    from delphi.figures.theme import MOBILE_WIDTH
 
     check_target(out_dir)
     figures = draw_figures(runs_or_ladder, mobile=mobile, compat=compat, progress=progress)
@@ -267,7 +262,7 @@ def _draw(ladder: IsoflopLadder, mobile: bool) -> dict[str, go.Figure]:
             why = "no law" if len(finished) else "no finished held-out run"
             _not_drawn(names.of("lucky-seeds", suite), f"{suite} has {why}")
         else:
-            band = _band(ladder, suite, own["compute"].to_numpy(float))
+            band = _band(ladder, suite, _distinct(own["compute"].to_numpy(float)))
         for narrow in layouts:
             end = MOBILE if narrow else ""
             if band is not None:
@@ -297,10 +292,9 @@ def _draw_compat(source: Any) -> dict[str, go.Figure]:
         if suite not in laws:
             _not_drawn(names.ladder(suite), f"{suite} has no bucket of three runs")
             continue
-        for narrow in (False, True):
-            out[names.ladder(suite) + (MOBILE if narrow else "")] = compat.ladder(
-                ladder, laws, suite, held_out, mobile=narrow
-            )
+        wide = compat.ladder(ladder, laws, suite, held_out)
+        out[names.ladder(suite)] = wide
+        out[names.ladder(suite) + MOBILE] = compat.stacked(wide)
     every = ladder.runs.assign(state="finished")  # it draws the diverged ones among the seeds
     known = every["flops"].isin(np.array(COMPAT_AT)) | (every["run_type"] == "isoflop")
     for suite in [names.main] if names.main else ladder.suites:
@@ -323,9 +317,7 @@ def _draw_compat(source: Any) -> dict[str, go.Figure]:
             "a_under_arr": fits["a_under"],
             "a_over_arr": fits["a_over"],
         }
-        costs = {
-            s: overtraining_for_scale(s, **arrays, forecast_C=FORECAST) for s in COMPAT_SCALES
-        }
+        costs = {s: overtraining_for_scale(s, **arrays, forecast_C=FORECAST) for s in COMPAT_SCALES}
         out[names.of("overtraining-forecast", suite)] = compat.overtraining_forecast(
             ladder, laws[suite], costs, suite, at=FORECAST
         )
@@ -365,6 +357,15 @@ def _complete(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with the columns that a table made by hand may lack."""
     missing = {"run_type": "isoflop", "state": ""}
     return runs.assign(**{name: value for name, value in missing.items() if name not in runs})
+
+
+def _distinct(compute: np.ndarray) -> np.ndarray:
+    """Computes in order, one of those within 10% of each other, as seeds of one point are."""
+    kept: list[float] = []
+    for value in np.sort(compute):
+        if not kept or value > 1.1 * kept[-1]:
+            kept.append(float(value))
+    return np.array(kept)
 
 
 def _band(ladder: IsoflopLadder, suite: str, at: np.ndarray) -> pd.DataFrame:

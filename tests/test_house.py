@@ -49,7 +49,7 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"report", "cli", "__main__", "__init__"},
+    {"report", "figureset", "cli", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

@@ -41,8 +41,10 @@ __all__ = [
     "lucky_seeds",
     "overtraining_forecast",
     "scaling_law_asymptote",
+    "stacked",
 ]
 
+PANELS = ("IsoFLOP parabolas per compute bucket", "Scaling law + held-out validation")
 N_PARABOLA, N_LAW = 200, 400
 FIT_ENDS = 5e20  # where its rule between fit and extrapolation stands, whatever was fitted
 PAD = 0.12  # decades left free at both ends of the compute axis
@@ -108,19 +110,19 @@ def ladder(
     laws: Mapping[str, PowerLaw],
     suite: str,
     held_out: pd.DataFrame,
-    *,
-    mobile: bool = False,
 ) -> go.Figure:
     """Parabolas of one suite on the left, its law and held-out runs on the right."""
     fig = make_subplots(
         rows=1,
         cols=2,
         horizontal_spacing=0.10,
-        subplot_titles=("IsoFLOP parabolas per compute bucket", "Scaling law + held-out validation"),
+        subplot_titles=PANELS,
     )
     _add_parabolas(fig, ladder, suite, "dash", row=1, col=1)
-    for trace in fig.data[::3]:
-        trace.showlegend = True
+    fig.for_each_trace(
+        lambda trace: trace.update(showlegend=True),
+        selector=lambda trace: trace.mode == "markers" and trace.marker.symbol != "x",
+    )
     n_left = len(fig.data)
     x_range = _compute_range(ladder, [suite], laws)
     _add_suite(fig, ladder, laws, suite, x_range)
@@ -138,8 +140,23 @@ def ladder(
     fig.update_yaxes(type="log", title_text=LOSS_STAR, row=1, col=2)
     legend = LEGEND | FOUR_A_ROW | {"y": -0.2, "x": 1.0, "xanchor": "right"}
     legend |= {"title": {"text": "Compute (FLOPs)"}}
-    _finish(fig, legend, {"t": 40, "r": 30, "b": 10, "l": 60})
-    return _stacked(fig) if mobile else fig
+    return _finish(fig, legend, {"t": 40, "r": 30, "b": 10, "l": 60})
+
+
+def stacked(fig: go.Figure) -> go.Figure:
+    """A copy of a ladder with its panels one above the other, for a narrow screen."""
+    fig = go.Figure(fig)
+    for axis in ("xaxis", "xaxis2"):
+        fig.layout[axis].domain = (0.0, 1.0)
+    fig.layout.yaxis.domain, fig.layout.yaxis2.domain = (0.60, 0.98), (0.0, 0.38)
+    titles = [a for a in fig.layout.annotations if a.xref == a.yref == "paper"]
+    for title, y in zip(titles, (0.99, 0.43), strict=True):
+        title.update(x=0.5, y=y, xanchor="center", yanchor="middle")
+    legend = LEGEND | {"title": {"text": ""}, "y": -0.12, "x": 1.0, "xanchor": "right"}
+    legend |= {"entrywidth": 0.30, "entrywidthmode": "fraction", "tracegroupgap": 4}
+    fig.layout.legend = legend
+    fig.update_layout(height=660, margin={"t": 24, "r": 24, "b": 32, "l": 56})
+    return fig
 
 
 def lucky_seeds(
@@ -151,7 +168,8 @@ def lucky_seeds(
     fig.data[-1].name = "Independent Training Runs"
     ticks = [f"C = {fmt_sci(c)} FLOPs" for c in sorted(band["compute"].tolist())]
     fig.update_yaxes(ticktext=ticks, title=None)
-    fig.update_xaxes(title_text="Loss \N{MINUS SIGN} point forecast (% of point forecast)")
+    title = "Loss \N{MINUS SIGN} point forecast (% of point forecast)"
+    fig.update_xaxes(title_text=title, range=None)
     fig.update_traces(marker={"size": 7, "line": {"width": 1.5}}, selector=_is_run)
     legend = LEGEND | {"y": -0.35, "x": 0.5, "xanchor": "center"}
     return _finish(fig, legend, {"t": 40, "r": 30, "b": 90, "l": 90})
@@ -203,10 +221,9 @@ def overtraining_forecast(
     )
     fig.update_traces(line={"dash": "dash", "width": 1.5}, selector={"mode": "lines", "name": None})
     fig.data[-1].line.dash = "dot"
-    fig.update_traces(
-        marker={"size": 12, "line": {"width": 2, "color": None}},
-        selector=lambda trace: trace.marker.symbol == "x",
-    )
+    for trace in fig.data:
+        if trace.marker.symbol == "x":
+            trace.marker.update(size=12, line={"width": 2, "color": trace.marker.color})
     fig.update_xaxes(type="log", title_text="Training tokens", range=x_range(shifts[active]))
     fig.update_yaxes(type="log", title_text=LOSS)
     fig.layout.sliders[0].update(
@@ -244,7 +261,7 @@ def _add_parabolas(
         if trace.mode == "lines":
             trace.line.update(dash=dash, width=3 if dash == "solid" else 2.5)
         elif trace.marker.symbol == "x":
-            trace.marker.line = {"width": 2}
+            trace.marker.line = {"width": 2, "color": trace.marker.color}
 
 
 def _add_suite(
@@ -313,21 +330,6 @@ def _label_held_out(fig: go.Figure, own: pd.DataFrame) -> None:
         place = away if row.state != FINISHED else near if row.compute <= 1.5e21 else far
         where = {"x": math.log10(row.compute), "y": math.log10(row.loss), "xref": "x2"}
         fig.add_annotation(text=text, yref="y2", **where, **place, **look)
-
-
-def _stacked(fig: go.Figure) -> go.Figure:
-    """The two panels of a ladder one above the other, for a narrow screen."""
-    for axis in ("xaxis", "xaxis2"):
-        fig.layout[axis].domain = (0.0, 1.0)
-    fig.layout.yaxis.domain, fig.layout.yaxis2.domain = (0.60, 0.98), (0.0, 0.38)
-    titles = [a for a in fig.layout.annotations if a.xref == a.yref == "paper"]
-    for title, y in zip(titles, (0.99, 0.43), strict=True):
-        title.update(x=0.5, y=y, xanchor="center", yanchor="middle")
-    legend = LEGEND | {"title": {"text": ""}, "y": -0.12, "x": 1.0, "xanchor": "right"}
-    legend |= {"entrywidth": 0.30, "entrywidthmode": "fraction", "tracegroupgap": 4}
-    fig.layout.legend = legend
-    fig.update_layout(height=660, margin={"t": 24, "r": 24, "b": 32, "l": 56})
-    return fig
 
 
 def _shift(scale: float, cost: Mapping[str, Any], end: off_optimum.Point) -> off_optimum.Shift:

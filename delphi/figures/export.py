@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["site_json", "write_images", "write_json", "write_text"]
 
-WIDTH, MOBILE_WIDTH, HEIGHT = 700, 360, 450  # pixels
+WIDTH, HEIGHT = 700, 450  # pixels
 SCALE = 2  # pixels of a PNG for each of the figure
 # What a site gives to all its figures alike.
 SITE = ("template", "width", "font")
@@ -84,7 +84,7 @@ def write_images(
     Parameters
     ----------
     figures : iterable of (Figure, path, width)
-        Widths are in pixels, such as `WIDTH` and `MOBILE_WIDTH`. The folders must exist. One
+        Widths are in pixels, such as `WIDTH` and `theme.MOBILE_WIDTH`. The folders must exist. One
         browser draws them all.
 
     Returns
@@ -97,8 +97,10 @@ def write_images(
     ImportError
         Without kaleido.
     OSError
-        Without Chromium or Chrome, where it fails, or if a file cannot be written; what stood at a
+        Without Chromium or Chrome, or if a file cannot be written; what stood at a
         path before is then still there.
+    RuntimeError
+        If the browser cannot draw a figure.
     """
     try:
         import kaleido
@@ -119,7 +121,7 @@ def write_images(
             drafts.append((draft, target))
         try:
             # Without MathJax, for which it would ask the network.
-            kaleido.write_fig_from_object_sync(jobs, kopts={"mathjax": False})
+            errors = kaleido.write_fig_from_object_sync(jobs, kopts={"mathjax": False})
         except ChromeNotFoundError:
             raise FileNotFoundError(
                 errno.ENOENT,
@@ -127,6 +129,8 @@ def write_images(
                 "chromium), or set BROWSER_PATH to one",
                 "PNG and SVG",
             ) from None
+        if errors:
+            raise RuntimeError(f"{len(errors)} of {len(jobs)} pictures failed: {errors[0]}")
         for draft, target in drafts:
             draft.replace(target)
     finally:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Bucket", "Point", "Shift", "Trend", "buckets_of", "draw", "overtraining_forecast"]
 
 HEIGHT, MOBILE_HEIGHT = 400, 330
+ABOVE = 82  # pixels for the text above a narrow plot
 SLIDER = 84  # pixels, with its value above and its labels below
 N_CURVE = 200  # of a budget
 N_LINE = 160  # of a law
@@ -147,7 +148,8 @@ def overtraining_forecast(
     shifts = [_shift(row, fits, law, cost, columns, tokens_at) for row in rows.itertuples()]
     colour = theme.suite_colours(ladder.suites)[suite]
     active = int(np.argmin([abs(math.log(s.scale / start)) for s in shifts]))
-    fig = draw(buckets, optimum, end, shifts, active, colours=(colour, theme.INK), note=_corner)
+    note = _above if mobile else _corner
+    fig = draw(buckets, optimum, end, shifts, active, colours=(colour, theme.INK), note=note)
     x_range, y_range = _ranges(buckets, optimum, end, shifts)
     seen = np.array([10.0 ** x_range[0], 10.0 ** x_range[1]])
     fig.update_xaxes(**theme.token_axis("Training tokens", _series(seen)))
@@ -158,7 +160,8 @@ def overtraining_forecast(
     prefix = "Tokens / optimal: " if mobile else "Tokens over optimal tokens: "
     slider.update(currentvalue={"prefix": prefix, "font": {"size": 13}}, font={"size": 11})
     names = [trace.name for trace in fig.data if trace.showlegend is not False]
-    return theme.finish(fig, plot_height, names, top=18, mobile=mobile, room=SLIDER)
+    top = ABOVE if mobile else 18
+    return theme.finish(fig, plot_height, names, top=top, mobile=mobile, room=SLIDER)
 
 
 def token_trend(ladder: IsoflopLadder, suite: str) -> Callable[[Any], Any]:
@@ -455,11 +458,11 @@ def _shift(
         loss=[y if math.isfinite(y) else None for y in moved.tolist()],
         line=line,
         crossing=crossing,
-        text=_words(row, far, cost.n_boot > 0),
+        text=_words(row, far, cost.at, cost.n_boot > 0),
     )
 
 
-def _words(row: Any, far: bool, interval: bool) -> str:
+def _words(row: Any, far: bool, at: float, interval: bool) -> str:
     """What a run off the optimum costs."""
     s = row.scale
     times = f"{max(s, 1 / s):.3g}\N{MULTIPLICATION SIGN}"
@@ -469,9 +472,9 @@ def _words(row: Any, far: bool, interval: bool) -> str:
     if not math.isfinite(row.penalty):
         return "<br>".join([*lines, "its curvature is not known"])
     if far:
-        lines.append("no compute makes up for it")
+        lines.append(f"no compute matches {flops(at)} FLOPs")
     else:
-        lines.append(f"{row.percent_overhead:+.1f}% compute to match")
+        lines.append(f"{row.percent_overhead:+.1f}% compute to match {flops(at)} FLOPs")
     if interval and math.isfinite(row.percent_overhead_low):
         high = row.percent_overhead_high
         ends = f"{row.percent_overhead_low:+.1f}% to "
@@ -493,9 +496,14 @@ def _corner(shift: Shift, end: Point) -> dict[str, Any]:
         "yanchor": "top",
         "align": "right",
         "showarrow": False,
-        "text": f"{shift.text}<br>against {flops(end.compute or math.nan)} FLOPs",
+        "text": shift.text,
         "font": LABEL,
     }
+
+
+def _above(shift: Shift, end: Point) -> dict[str, Any]:
+    """The same above the plot: a narrow one has no room for it."""
+    return _corner(shift, end) | {"yanchor": "bottom"}
 
 
 def _ranges(

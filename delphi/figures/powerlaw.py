@@ -124,12 +124,14 @@ def scaling_law_asymptote(
     return theme.finish(fig, size[1], names, top=18, mobile=mobile)
 
 
-def law_curve(law: PowerLaw) -> go.Figure:
+def law_curve(law: PowerLaw, *, mobile: bool = False) -> go.Figure:
     """One law alone, over the compute it was fitted on and two decades beyond.
 
     Parameters
     ----------
     law : PowerLaw
+    mobile : bool
+        Lay it out for a screen 360 px wide.
 
     Returns
     -------
@@ -154,10 +156,11 @@ def law_curve(law: PowerLaw) -> go.Figure:
         y_range = (floor - 0.06 * span, high + 0.12 * span)
         _add_floors(fig, {name: law.L_inf}, {name: colour}, y_range)
         fig.update_yaxes(range=y_range)
-    add_divider(fig, last if law.ok else None, x_range, WIDTH)
+    width, height = (MOBILE_WIDTH, MOBILE_HEIGHT) if mobile else (WIDTH, HEIGHT)
+    add_divider(fig, last if law.ok else None, x_range, width)
     fig.update_xaxes(**theme.compute_axis(*x_range) | {"title_text": "Compute"})
     fig.update_yaxes(title_text="Loss")
-    return theme.finish(fig, HEIGHT, [], top=18)
+    return theme.finish(fig, height, [], top=18, mobile=mobile)
 
 
 def _add_floors(

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from delphi.figures import theme
 from delphi.figures.thin import LABELS, spread
 from delphi.heldout import is_crashed
+from delphi.runs import round_sig
 from delphi.shorthand import flops
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def lucky_seeds(
         if i in lost.index:
             _count_lost(fig, i, int(lost[i]))
     level, method = (band[name].iloc[0] if len(band) else "" for name in ("level", "method"))
-    words = f"{level:.0%} interval ({theme.safe(method, 32)})" if len(band) else "no forecast"
+    between = "<br>" if mobile else " by "
+    words = f"{level:.0%} interval{between}{theme.safe(method, 40)}" if len(band) else "no forecast"
     key = {"size": 14, "symbol": "square", "color": theme.light(colour, 0.4)}
     for name, look in ((words, key), (RUNS, marker)):
         fig.add_trace(
@@ -109,15 +111,23 @@ def lucky_seeds(
     fig.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(at))),
-        ticktext=[flops(c) for c in at],
+        ticktext=[flops(round_sig(c, 2)) for c in at],
         range=[-0.5, len(at) - 0.5],
         showgrid=False,
         title_text="Compute (FLOPs)",
     )
     short = "Loss against the forecast" if mobile else "Loss against the point forecast"
-    fig.update_xaxes(title_text=short, ticksuffix="%", zeroline=False)
+    fig.update_xaxes(title_text=short, ticksuffix="%", zeroline=False, range=_range(fig))
     plot_height = max(ROW * len(at), LEAST)
     return theme.finish(fig, plot_height, [words, RUNS], top=30, mobile=mobile)
+
+
+def _range(fig: go.Figure) -> list[float] | None:
+    """Room for every band and run; plotly would let bands touch the edges."""
+    ends = [end for shape in fig.layout.shapes for end in (shape.x0, shape.x1)]
+    ends += [x for trace in fig.data for x in trace.x if x is not None]
+    room = 0.05 * (max(ends) - min(ends))
+    return [min(ends) - room, max(ends) + room] if room > 0 else None
 
 
 def _nearest(compute: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -149,7 +159,7 @@ def _add_runs(
     """The runs of one compute."""
     expected = np.asarray(law.predict(own["flops"].to_numpy(float)), float)
     off = 100 * (own["loss"].to_numpy(float) / expected - 1)
-    seeds = own["seed"] if "seed" in own else own["name"] if "name" in own else own.index
+    seeds = own.get("seed", own.get("name", own.index))
     fig.add_trace(
         go.Scatter(
             x=[v if math.isfinite(v) else None for v in off.tolist()],

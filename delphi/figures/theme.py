@@ -28,6 +28,7 @@ MUTED = "#5A5750"
 RULE = "rgba(60, 54, 46, 0.55)"
 GRID = "rgba(60, 54, 46, 0.12)"
 CLEAR = "rgba(0, 0, 0, 0)"
+MOBILE_WIDTH = 360  # pixels, of the screen that narrow layouts are for
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 # Chosen by distance in OKLab under normal, protan, deutan and tritan vision (smallest 9.5),
@@ -216,8 +217,9 @@ def finish(
         },
     )
     if mobile:
-        # A legend wider than the plot would be cut off at the left of a narrow screen.
-        fig.update_layout(legend={"xref": "container", "font_size": 11})
+        # In the middle of the screen, not of the plot: the legend may be wider than that.
+        middle = (MOBILE_WIDTH / 2 - sides["l"]) / (MOBILE_WIDTH - sides["l"] - sides["r"])
+        fig.update_layout(legend={"x": middle, "font_size": 11})
     return fig
 
 
@@ -228,8 +230,10 @@ def legend_rows(names: Sequence[str], width: float = 640) -> int:
     """
     if not names:
         return 0
-    entries = [44 + 6.8 * len(re.sub(r"<[^>]*>", "", html.unescape(name))) for name in names]
+    texts = [re.sub(r"<(?!br>)[^>]*>", "", html.unescape(name)).split("<br>") for name in names]
+    entries = [44 + 6.8 * max(map(len, lines)) for lines in texts]
+    tall = max(map(len, texts))
     if sum(entries) <= width:
-        return 1
+        return tall
     columns = max(1, int(width // max(entries)))
-    return -(-len(entries) // columns)
+    return tall * -(-len(entries) // columns)
