@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import plotly.graph_objects as go
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from delphi.isoflop import IsoflopLadder
-    from delphi.overtraining import OvertrainingCost
+    from delphi.overtraining import Curvature, OvertrainingCost
     from delphi.powerlaw import PowerLaw
 
 __all__ = ["Bucket", "Point", "Shift", "Trend", "buckets_of", "draw", "overtraining_forecast"]
@@ -132,7 +132,8 @@ def overtraining_forecast(
     plot_height = MOBILE_HEIGHT if mobile else HEIGHT
     few = drawn(ladder, suite)
     fits = few.fits[(few.fits["suite"] == suite) & few.fits["used"]].sort_values("budget")
-    columns = (SOURCES[cost.curvature, "under"][0], SOURCES[cost.curvature, "over"][0])
+    kind = cast("Curvature", cost.curvature)
+    columns = (SOURCES[kind, "under"][0], SOURCES[kind, "over"][0])
     buckets = buckets_of(few, suite, columns, flops)
     rows = cost.table[cost.table["suite"] == suite].sort_values("scale")
     if not law.ok or not buckets:
@@ -413,7 +414,7 @@ def _one_suite(cost: OvertrainingCost, suite: str | None) -> str:
     suites = cost.table["suite"].unique().tolist()
     if suite is None and len(suites) == 1:
         return str(suites[0])
-    if suite not in suites:
+    if suite is None or suite not in suites:
         raise KeyError(f"no suite {suite!r}; there are {suites}")
     return suite
 
