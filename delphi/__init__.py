@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .figureset import draw_figures, write_figures
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
@@ -48,6 +49,7 @@ __all__ = [
     "bootstrap_law",
     "compare_isocurves",
     "compat",
+    "draw_figures",
     "effective_speedup",
     "figures",
     "fit_isoflops",
@@ -64,6 +66,7 @@ __all__ = [
     "score_held_out",
     "seed_noise",
     "simulate",
+    "write_figures",
 ]
 
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
@@ -78,9 +81,11 @@ _ON_USE = {
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
+    "draw_figures": "figureset",
     "effective_speedup": "speedup",
     "overtraining_cost": "overtraining",
     "seed_noise": "seeds",
+    "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})
 

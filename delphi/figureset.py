@@ -149,8 +149,7 @@ def draw_figures(
     Examples
     --------
     >>> import delphi
-    >>> from delphi.figureset import draw_figures
-    >>> sorted(draw_figures(delphi.simulate.ladder(seeds=2, rng=0)))[:2]
+    >>> sorted(delphi.draw_figures(delphi.simulate.ladder(seeds=2, rng=0)))[:2]
     ['isoflop-parabolas', 'ladder-aster']
     """
     if compat:
@@ -195,9 +194,8 @@ def write_figures(
     Examples
     --------
     >>> import tempfile, delphi
-    >>> from delphi.figureset import write_figures
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = write_figures(delphi.simulate.ladder(seeds=2, rng=0), folder)
+    ...     files = delphi.write_figures(delphi.simulate.ladder(seeds=2, rng=0), folder)
     >>> files.figures["ladder-aster-mobile"].name
     'ladder-aster-mobile.json'
     """
@@ -360,12 +358,15 @@ def _complete(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distinct(compute: np.ndarray) -> np.ndarray:
-    """Computes in order, one of those within 10% of each other, as seeds of one point are."""
+    """Computes in order, one of those within 10% of each other, as seeds of one point are; of very
+    many some, evenly spaced."""
+    from delphi.figures.thin import LABELS, spread
+
     kept: list[float] = []
     for value in np.sort(compute):
         if not kept or value > 1.1 * kept[-1]:
             kept.append(float(value))
-    return np.array(kept)
+    return np.array(kept)[spread(len(kept), LABELS)]
 
 
 def _band(ladder: IsoflopLadder, suite: str, at: np.ndarray) -> pd.DataFrame:

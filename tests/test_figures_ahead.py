@@ -196,6 +196,12 @@ def test_runs_without_a_final_loss_are_counted_not_drawn(fitted):
     assert "1 run without a final loss" in [a.text for a in fig.layout.annotations]
 
 
+def test_runs_far_from_every_row_are_counted_not_drawn(fitted):
+    fig, _ = seeds_of(fitted, "Aster", at=(1e21, 1e22))
+    assert sum(len(t.x) for t in fig.data[:-2]) == 8
+    assert "4 runs at other computes" in [a.text for a in fig.layout.annotations]
+
+
 def test_no_band_no_seeds(fitted):
     runs, _, laws = fitted
     nothing = pd.DataFrame(columns=["compute", "low", "high", "level", "method"], dtype=float)

@@ -64,7 +64,7 @@ def site_json(fig: go.Figure, *, keep_height: bool = False) -> str:
     Examples
     --------
     >>> import delphi, json
-    >>> fig = delphi.fit_power_law([1e18, 1e19, 1e20], [4.0, 3.25, 2.75]).plot()
+    >>> fig = delphi.fit_power_law([1e18, 1e19, 1e20, 1e21], [4.0, 3.25, 2.75, 2.42]).plot()
     >>> "template" in json.loads(delphi.figures.site_json(fig))["layout"]
     False
     """

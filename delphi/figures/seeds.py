@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["lucky_seeds"]
 
 ROW, LEAST = 74, 180  # pixels of height of a compute, and of all of them
+NEAR = 1.5  # how many times its row's compute a run may have, or that divided by it
 HALF = 0.3  # of a row: half the height of a band
 RUNS = "held-out runs, one a seed"
 
@@ -41,7 +42,8 @@ def lucky_seeds(
     ----------
     runs : DataFrame
         Standard columns, as from :func:`delphi.read_runs`; the held-out runs of `suite` are drawn
-        (``run_type == "optimal"``), each in the row of the nearest compute of `band`.
+        (``run_type == "optimal"``), each in the row of the nearest compute of `band`. Those more
+        than a factor of 1.5 from it are counted, not drawn.
     law : PowerLaw
         The point forecast. A run is compared with the law at the run's own compute.
     band : DataFrame
@@ -73,6 +75,8 @@ def lucky_seeds(
     at = band["compute"].to_numpy(float)
     held = runs[(runs["suite"] == suite) & (runs["run_type"] == "optimal")]
     held = held.assign(row=_nearest(held["flops"].to_numpy(float), at))
+    elsewhere = int((held["row"] < 0).sum())
+    held = held[held["row"] >= 0]
     ended = is_crashed(held["state"]).to_numpy(bool) & bool(len(held))
     finished = held[~ended]
     lost = held[ended].groupby("row").size()
@@ -99,7 +103,9 @@ def lucky_seeds(
         if len(own):
             _add_runs(fig, own, law, i, marker)
         if i in lost.index:
-            _count_lost(fig, i, int(lost[i]))
+            _count(fig, i + HALF, int(lost[i]), "without a final loss")
+    if elsewhere:
+        _count(fig, -0.5, elsewhere, "at other computes")
     level, method = (band[name].iloc[0] if len(band) else "" for name in ("level", "method"))
     between = "<br>" if mobile else " by "
     words = f"{level:.0%} interval{between}{theme.safe(method, 40)}" if len(band) else "no forecast"
@@ -131,10 +137,11 @@ def _range(fig: go.Figure) -> list[float] | None:
 
 
 def _nearest(compute: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """For every compute the place of the nearest of `at`, on a log scale."""
+    """For every compute the place of the nearest of `at`, -1 where that is far."""
     if not len(at):
         return np.full(len(compute), -1)
-    return np.abs(np.log(compute)[:, None] - np.log(at)[None, :]).argmin(axis=1)
+    away = np.abs(np.log(compute)[:, None] - np.log(at)[None, :])
+    return np.where(away.min(axis=1) <= math.log(NEAR), away.argmin(axis=1), -1)
 
 
 def _add_zero(fig: go.Figure, n: int) -> None:
@@ -177,13 +184,13 @@ def _add_runs(
     )
 
 
-def _count_lost(fig: go.Figure, row: int, n: int) -> None:
-    """Say how many runs of a compute have no final loss."""
+def _count(fig: go.Figure, y: float, n: int, which: str) -> None:
+    """Say at the right how many runs are not drawn."""
     fig.add_annotation(
         x=1,
         xref="x domain",
-        y=row + HALF,
-        text=f"{n} run{'s' if n > 1 else ''} without a final loss",
+        y=y,
+        text=f"{n} run{'s' if n > 1 else ''} {which}",
         showarrow=False,
         xanchor="right",
         yanchor="bottom",
