@@ -301,7 +301,9 @@ def _add_figures(commands: Any) -> None:
         help="write all figures for narrow screens too, as NAME-mobile (the ladders always are)",
     )
     command.add_argument(
-        "--compat", action="store_true", help="fit and draw exactly as the notebook does"
+        "--compat",
+        action="store_true",
+        help="fit and draw exactly as the notebook does, which has narrow ladders only",
     )
     for kind in ("png", "svg"):
         command.add_argument(

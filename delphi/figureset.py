@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,8 +153,8 @@ def draw_figures(
     ['isoflop-parabolas', 'ladder-aster']
     """
     if compat:
-        return _draw_compat(runs_or_ladder)
-    return _draw(as_ladder(runs_or_ladder, progress=progress), mobile)
+        return _draw_compat(faithful(_complete(_runs(runs_or_ladder))))
+    return _draw(_capped(as_ladder(runs_or_ladder, progress=progress)), mobile)
 
 
 def write_figures(
@@ -222,11 +222,27 @@ def write_figures(
     )
 
 
+def _capped(ladder: IsoflopLadder) -> IsoflopLadder:
+    """The ladder of the suites that figures have room for."""
+    from delphi.figures.thin import SUITES
+
+    suites = ladder.suites
+    if len(suites) <= SUITES:
+        return ladder
+    warnings.warn(
+        f"figures show the first {SUITES} of {len(suites)} suites", DataWarning, stacklevel=3
+    )
+    return replace(
+        ladder,
+        runs=ladder.runs[ladder.runs["suite"].isin(suites[:SUITES])].reset_index(drop=True),
+        fits=ladder.fits[ladder.fits["suite"].isin(suites[:SUITES])].reset_index(drop=True),
+    )
+
+
 def _draw(ladder: IsoflopLadder, mobile: bool) -> dict[str, go.Figure]:
     """The figures as we would draw them."""
     from delphi import figures
     from delphi.figures import theme
-    from delphi.figures.thin import first_suites
     from delphi.heldout import score_held_out
     from delphi.overtraining import overtraining_cost
 
@@ -243,7 +259,7 @@ def _draw(ladder: IsoflopLadder, mobile: bool) -> dict[str, go.Figure]:
         out[f"scaling-law-asymptote{end}"] = figures.scaling_law_asymptote(
             ladder, laws, held_out, posteriors, mobile=narrow
         )
-    for suite in first_suites(ladder):
+    for suite in ladder.suites:
         for narrow in (False, True):
             out[names.ladder(suite) + (MOBILE if narrow else "")] = figures.ladder(
                 ladder, laws, suite, held_out, posteriors, mobile=narrow
@@ -273,14 +289,14 @@ def _draw(ladder: IsoflopLadder, mobile: bool) -> dict[str, go.Figure]:
     return out
 
 
-def _draw_compat(source: Any) -> dict[str, go.Figure]:
+def _draw_compat(results: Faithful) -> dict[str, go.Figure]:
     """The figures as the notebook has them."""
     from delphi.bootstrap import bootstrap_law
     from delphi.compat import overtraining_for_scale
     from delphi.figures import compat, theme
 
-    results = faithful(_complete(_runs(source)))
-    ladder, laws, held_out = results.ladder, results.laws, results.held_out
+    ladder, laws, held_out = _capped(results.ladder), results.laws, results.held_out
+    held_out = held_out[held_out["suite"].isin(ladder.suites)]
     names = _Names(ladder.suites)
     out = {
         "isoflop-parabolas": compat.isoflop_parabolas(ladder),

@@ -1,6 +1,7 @@
 """The whole set of figures: names, files, images, and what is said where one is missing."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -88,6 +89,29 @@ def test_a_diverged_run_shares_the_row_of_its_point():
     runs = simulate.ladder(crashed=True, seeds=3, rng=0)
     ticks = draw_figures(runs)["lucky-seeds-birch"].layout.yaxis.ticktext
     assert len(set(ticks)) == len(ticks)
+
+
+def test_the_gallery_has_every_figure_wide_and_narrow():
+    folder = Path(__file__).resolve().parents[1] / "docs" / "gallery"
+    pictures = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
+    named = set(re.findall(r'src="(.*?)\.png"', (folder / "README.md").read_text()))
+    assert named == set(pictures)
+    assert {name for name in named if f"{name}-mobile" in named} == {
+        name for name in named if not name.endswith("-mobile")
+    }
+    assert {"back-test", "floor-profile", "law-curve", "parabola-curve"} <= named
+    assert {"isoflop-parabolas", "scaling-law-asymptote", "ladder-aster"} <= named
+    assert {"lucky-seeds-aster", "overtraining-forecast-aster"} <= named
+    assert sum(pictures.values()) < 3_000_000
+
+
+@pytest.mark.filterwarnings("ignore::delphi.FitWarning")
+@pytest.mark.parametrize("compat", [False, True])
+def test_figures_of_very_many_suites_say_which_are_drawn(monkeypatch, compat):
+    monkeypatch.setattr("delphi.figures.thin.SUITES", 1)
+    with pytest.warns(delphi.DataWarning, match="figures show the first 1 of 2 suites"):
+        drawn = draw_figures(simulate.ladder(seeds=1, rng=0), compat=compat)
+    assert set(drawn) == WIDE | {"ladder-aster-mobile"}
 
 
 def test_console(csv, tmp_path, capsys):

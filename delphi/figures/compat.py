@@ -68,13 +68,14 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     """Points, parabola and optimum of every budget, two panels a row."""
     suites = list(ladder.suites)
     cols = min(len(suites), 2)
+    rows = -(-len(suites) // cols)
     fig = make_subplots(
-        rows=-(-len(suites) // cols),
+        rows=rows,
         cols=cols,
         shared_yaxes=True,
         subplot_titles=[theme.safe(suite) for suite in suites],
         horizontal_spacing=0.05,
-        vertical_spacing=0.12,
+        vertical_spacing=min(0.12, 0.6 / rows),
     )
     for i, suite in enumerate(suites):
         _add_parabolas(fig, ladder, suite, "solid", row=i // cols + 1, col=i % cols + 1)
@@ -191,7 +192,8 @@ def overtraining_forecast(
     curvatures = ("a_under", "a_over")
     buckets = off_optimum.buckets_of(ladder, suite, curvatures, fmt_sci)
     tokens_at = off_optimum.token_trend(ladder, suite)
-    compute = np.geomspace(ladder.optima.query("suite == @suite")["compute"].min(), at, N_LAW)
+    own = ladder.optima[ladder.optima["suite"] == suite]
+    compute = np.geomspace(own["compute"].min(), at, N_LAW)
     optimum = off_optimum.Trend(
         compute.tolist(), tokens_at(compute).tolist(), law.predict(compute).tolist()
     )
