@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
     from .card import Card
+    from .figureset import draw_figures, write_figures
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
     from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
@@ -61,6 +62,7 @@ __all__ = [
     "calibrate_kl",
     "compare_isocurves",
     "compat",
+    "draw_figures",
     "effective_speedup",
     "figures",
     "fit_isoflops",
@@ -80,6 +82,7 @@ __all__ = [
     "score_held_out",
     "seed_noise",
     "simulate",
+    "write_figures",
 ]
 
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
@@ -102,12 +105,14 @@ _ON_USE = {
     "bootstrap_law": "bootstrap",
     "calibrate_kl": "kl",
     "compare_isocurves": "isocurves",
+    "draw_figures": "figureset",
     "effective_speedup": "speedup",
     "fit_survival": "survival",
     "overtraining_cost": "overtraining",
     "read_kl": "klcells",
     "rolling_mean": "kl",
     "seed_noise": "seeds",
+    "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})
 

@@ -60,7 +60,7 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"report", "cli", "klcommand", "__main__", "__init__"},
+    {"report", "figureset", "cli", "klcommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 
