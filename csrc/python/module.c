@@ -17,6 +17,8 @@ static PyMethodDef methods[] = {
     METHOD("posterior_fit", dph_py_posterior_fit, dph_posterior_doc),
     METHOD("bootstrap_law", dph_py_bootstrap_law, dph_bootstrap_law_doc),
     METHOD("bootstrap_ladder", dph_py_bootstrap_ladder, dph_bootstrap_ladder_doc),
+    METHOD("surface_fit", dph_py_surface_fit, dph_surface_fit_doc),
+    METHOD("surface_refit", dph_py_surface_refit, dph_surface_refit_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -60,6 +62,7 @@ static const struct {
     [DPH_TYPE_ISOCURVE] = {"isocurve_dtype", dph_py_isocurve_type},
     [DPH_TYPE_POSTERIOR] = {"posterior_dtype", dph_py_posterior_type},
     [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
+    [DPH_TYPE_SURFACE] = {"surface_dtype", dph_py_surface_type},
 };
 
 static int
