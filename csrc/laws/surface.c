@@ -351,6 +351,22 @@ consider(const fit *f, double *scratch, dph_surface_point *trial, dph_surface_po
     return DPH_OK;
 }
 
+/* The least-squares law as one more start: few outliers leave it close. */
+static int
+from_squares(const fit *f, const double *theta, double *scratch, dph_surface_point *best)
+{
+    dph_surface_problem squares = f->problem;
+    dph_surface_point trial = {0};
+    int code = DPH_OK;
+
+    squares.objective = DPH_OBJECTIVE_SQUARED;
+    squares.delta = INFINITY;
+    memcpy(trial.theta, theta, sizeof trial.theta);
+    code = dph_surface_polish(&squares, scratch, &trial);
+    return code == DPH_OK ? consider(f, scratch, &trial, best)
+                          : (code == DPH_E_CANCELLED ? code : DPH_OK);
+}
+
 /* Try every node of one exponent with the other as it is: finds a small term that a coarse grid in
  * the other exponent hides. 1 if that led lower. */
 static int
@@ -419,6 +435,9 @@ search(const fit *f, dph_surface_point *best, int64_t *n_minima)
 
         memcpy(trial.theta, candidates.theta[k], sizeof trial.theta);
         code = consider(f, scratch, &trial, best);
+    }
+    if (p->objective != DPH_OBJECTIVE_SQUARED && code == DPH_OK) {
+        code = from_squares(f, candidates.squares, scratch, best);
     }
     for (int round = 0; round < RESCANS && code == DPH_OK && isfinite(best->objective); round++) {
         int better = 0;

@@ -9,9 +9,10 @@
 #define ALPHA DPH_SURFACE_ALPHA
 #define COLUMNS (SIZE + SIZE + 6) /* Jacobian, design, and g, h, f, r, rhs, weights */
 #define STEPS 300                 /* in the last round */
-#define EARLY_STEPS 8             /* in the rounds before it */
+#define EARLY_STEPS 30            /* in the rounds before it */
 #define ROUND_FACTOR 0.25         /* thresholds of successive rounds */
 #define RIDGE 1e-7
+#define ROUNDING 4e-15 /* residuals below it are none */
 
 /* The problem about one theta. */
 typedef struct {
@@ -29,6 +30,8 @@ typedef struct {
     double R[SIZE * SIZE];
     double step[SIZE]; /* R x the reweighted least-squares step: minus the gradient in the metric */
     double hessian[SIZE][SIZE]; /* in the metric */
+    double normal[SIZE][SIZE];  /* the Hessian as it is */
+    double length[SIZE];        /* of the weighted columns */
 } local;
 
 size_t
@@ -137,13 +140,45 @@ factor(local *l, double ridge)
     return 1;
 }
 
-/* What the reweighted normal matrix lacks of the Hessian, brought into the metric. */
+/* s = R^-T s R^-1 for a symmetric s. */
+static void
+into_metric(const local *l, double s[SIZE][SIZE])
+{
+    int k = l->n_active;
+
+    for (int pass = 0; pass < 2; pass++) { /* s = R^-T s, twice, with a transpose after each */
+        for (int col = 0; col < k; col++) {
+            for (int i = 0; i < k; i++) {
+                for (int j = 0; j < i; j++) {
+                    s[i][col] -= l->R[j * k + i] * s[j][col];
+                }
+                s[i][col] /= l->R[i * k + i];
+            }
+        }
+        for (int i = 0; i < k; i++) {
+            for (int j = 0; j < i; j++) {
+                double x = s[i][j];
+
+                s[i][j] = s[j][i];
+                s[j][i] = x;
+            }
+        }
+    }
+    for (int i = 0; i < k; i++) {
+        for (int j = 0; j < i; j++) {
+            s[i][j] = 0.5 * (s[i][j] + s[j][i]);
+            s[j][i] = s[i][j];
+        }
+    }
+}
+
+/* What the reweighted normal matrix lacks of the Hessian, and what that is in the metric. */
 static void
 fill_hessian(local *l)
 {
     const dph_surface_problem *p = l->p;
     double full[SIZE][SIZE] = {{0}};
-    double s[SIZE][SIZE];
+    double s[SIZE][SIZE] = {{0}};
     int k = l->n_active;
 
     for (int64_t i = 0; i < p->n; i++) {
@@ -178,68 +213,103 @@ fill_hessian(local *l)
         }
         row += l->active[j];
     }
-    for (int pass = 0; pass < 2; pass++) { /* s = R^-T s, twice, with a transpose between */
-        for (int col = 0; col < k; col++) {
-            for (int i = 0; i < k; i++) {
-                double x = s[i][col];
-
-                for (int j = 0; j < i; j++) {
-                    x -= l->R[j * k + i] * s[j][col];
-                }
-                s[i][col] = x / l->R[i * k + i];
-            }
-        }
-        for (int i = 0; i < k; i++) {
-            for (int j = 0; j < i; j++) {
-                double x = s[i][j];
-
-                s[i][j] = s[j][i];
-                s[j][i] = x;
-            }
-        }
-    }
     for (int i = 0; i < k; i++) {
         for (int j = 0; j < k; j++) {
-            l->hessian[i][j] = (i == j) + 0.5 * (s[i][j] + s[j][i]);
+            l->normal[i][j] = s[i][j];
+            for (int m = 0; m <= (i < j ? i : j); m++) {
+                l->normal[i][j] += l->R[m * k + i] * l->R[m * k + j];
+            }
+        }
+        l->length[i] = 0;
+        for (int j = 0; j <= i; j++) {
+            l->length[i] += l->R[j * k + i] * l->R[j * k + i];
+        }
+        l->length[i] = sqrt(l->length[i]);
+    }
+    into_metric(l, s);
+    for (int i = 0; i < k; i++) {
+        for (int j = 0; j < k; j++) {
+            l->hessian[i][j] = (i == j) + s[i][j];
         }
     }
 }
 
-/* (H + mu) x = step by Cholesky; 0 where the matrix is not positive definite. */
+/* Solve c x = b in place of b by Cholesky; 0 where the matrix is not positive definite. */
 static int
-damped(const local *l, double mu, double *x)
+solve(double c[SIZE][SIZE], double *b, int k)
 {
-    double c[SIZE][SIZE];
-    int k = l->n_active;
-
     for (int i = 0; i < k; i++) {
         for (int j = 0; j <= i; j++) {
-            double sum = l->hessian[i][j] + (i == j ? mu : 0);
-
             for (int m = 0; m < j; m++) {
-                sum -= c[i][m] * c[j][m];
+                c[i][j] -= c[i][m] * c[j][m];
             }
             if (i > j) {
-                c[i][j] = sum / c[j][j];
-            } else if (sum > 1e-10 * (1 + mu)) {
-                c[i][i] = sqrt(sum);
+                c[i][j] /= c[j][j];
+            } else if (c[i][i] > 1e-12) {
+                c[i][i] = sqrt(c[i][i]);
             } else {
                 return 0;
             }
         }
-    }
-    for (int i = 0; i < k; i++) {
-        x[i] = l->step[i];
         for (int j = 0; j < i; j++) {
-            x[i] -= c[i][j] * x[j];
+            b[i] -= c[i][j] * b[j];
         }
-        x[i] /= c[i][i];
+        b[i] /= c[i][i];
     }
     for (int i = k - 1; i >= 0; i--) {
         for (int j = i + 1; j < k; j++) {
-            x[i] -= c[j][i] * x[j];
+            b[i] -= c[j][i] * b[j];
         }
-        x[i] /= c[i][i];
+        b[i] /= c[i][i];
+    }
+    return 1;
+}
+
+/* The step d of the active parameters, and x = R d; 0 where the damped Hessian is not positive
+ * definite. Without damping it is solved for in the metric, where nothing is squared; with it in
+ * units of the columns' lengths, where the directions that the data say least about are held back
+ * the most (Marquardt). */
+static int
+damped(const local *l, double mu, double *x, double *d)
+{
+    double c[SIZE][SIZE];
+    int k = l->n_active;
+
+    if (mu == 0) {
+        memcpy(c, l->hessian, sizeof c);
+        memcpy(x, l->step, (size_t)k * sizeof *x);
+        if (!solve(c, x, k)) {
+            return 0;
+        }
+        for (int i = k - 1; i >= 0; i--) {
+            d[i] = x[i];
+            for (int j = i + 1; j < k; j++) {
+                d[i] -= l->R[i * k + j] * d[j];
+            }
+            d[i] /= l->R[i * k + i];
+        }
+        return 1;
+    }
+    for (int i = 0; i < k; i++) {
+        d[i] = 0;
+        for (int j = 0; j < k; j++) {
+            c[i][j] = l->normal[i][j] / (l->length[i] * l->length[j]) + (i == j ? mu : 0);
+        }
+        for (int j = 0; j <= i; j++) {
+            d[i] += l->R[j * k + i] * l->step[j] / l->length[i];
+        }
+    }
+    if (!solve(c, d, k)) {
+        return 0;
+    }
+    for (int i = 0; i < k; i++) {
+        d[i] /= l->length[i];
+    }
+    for (int i = 0; i < k; i++) {
+        x[i] = 0;
+        for (int j = i; j < k; j++) {
+            x[i] += l->R[i * k + j] * d[j];
+        }
     }
     return 1;
 }
@@ -260,24 +330,15 @@ promised(const local *l, const double *x, double t)
     return t * linear - 0.5 * t * t * quadratic;
 }
 
-/* theta + R^-1 x, cut where it meets a bound; returns the share that was taken, the size of the
+/* theta + d, cut where it meets a bound; returns the share that was taken, the size of the
  * move relative to the parameters, and the parameter that met its bound, or -1. */
 static double
-move(const local *l, const double *x, double *trial, double *size, int *hit)
+move(const local *l, const double *d, double *trial, double *size, int *hit)
 {
-    double d[SIZE];
     double full[SIZE] = {0};
     double t = 1;
-    int k = l->n_active;
 
     *hit = -1;
-    for (int i = k - 1; i >= 0; i--) {
-        d[i] = x[i];
-        for (int j = i + 1; j < k; j++) {
-            d[i] -= l->R[i * k + j] * d[j];
-        }
-        d[i] /= l->R[i * k + i];
-    }
     for (int j = 0, i = 0; j < SIZE; j++) {
         if (l->active[j]) {
             full[j] = d[i++];
@@ -316,12 +377,27 @@ n_pinned(const local *l)
     return n;
 }
 
+/* The objective that rounding of the losses alone makes. */
+static double
+rounding_floor(const dph_surface_problem *p)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < p->n; i++) {
+        double error = ROUNDING * (p->log_space ? 1 : p->y[i]);
+
+        sum += 0.5 * p->w[i] * error * error;
+    }
+    return sum;
+}
+
 /* Newton steps at one threshold, at most so many, until one is smaller than enough. */
 static int
 descend(local *l, int most, double enough, dph_surface_point *point)
 {
     double mu = 0;
     double last = INFINITY;
+    double floor = rounding_floor(l->p);
 
     l->objective = value_at(l, l->theta);
     point->converged = 0;
@@ -346,17 +422,21 @@ descend(local *l, int most, double enough, dph_surface_point *point)
         fill_hessian(l);
         while (!accepted) {
             double x[SIZE];
+            double d[SIZE];
             double trial[SIZE];
             double value = INFINITY;
             double hope = 0;
             double t = 1;
             int hit = -1;
 
-            if (!damped(l, mu, x)) {
-                mu = fmax(4 * mu, 1e-3);
+            if (!damped(l, mu, x, d)) {
+                if (mu > 1e15) {
+                    break;
+                }
+                mu = fmax(4 * mu, 1e-6);
                 continue;
             }
-            t = move(l, x, trial, &size, &hit);
+            t = move(l, d, trial, &size, &hit);
             if (t <= 0) {
                 l->pinned[hit] = 1;
                 break;
@@ -366,7 +446,7 @@ descend(local *l, int most, double enough, dph_surface_point *point)
             if (value < l->objective) {
                 double ratio = (l->objective - value) / hope;
 
-                mu = ratio > 0.75   ? (mu < 1e-6 ? 0 : mu / 8)
+                mu = ratio > 0.75   ? (mu < 1e-9 ? 0 : mu / 10)
                      : ratio < 0.25 ? fmax(4 * mu, 0.01)
                                     : mu;
                 accepted = 1;
@@ -375,7 +455,7 @@ descend(local *l, int most, double enough, dph_surface_point *point)
             } else if (size < 1e-15 || mu > 1e15) {
                 break;
             } else {
-                mu = fmax(8 * mu, 0.01);
+                mu = fmax(10 * mu, 1e-6);
                 continue;
             }
             memcpy(l->theta, trial, sizeof trial);
@@ -389,8 +469,10 @@ descend(local *l, int most, double enough, dph_surface_point *point)
         if (!accepted) {
             /* what is left to gain is below what the objective can show */
             double x[SIZE];
+            double d[SIZE];
 
-            point->converged = damped(l, 0, x) && promised(l, x, 1) <= 1e-11 * l->objective;
+            point->converged =
+                damped(l, 0, x, d) && promised(l, x, 1) <= fmax(1e-11 * l->objective, floor);
             l->objective = value_at(l, l->theta);
             return DPH_OK;
         }
@@ -485,7 +567,7 @@ dph_surface_polish(const dph_surface_problem *p, double *scratch, dph_surface_po
         return DPH_E_NO_CONVERGENCE;
     }
     spread = dph_surface_mean_abs(p, l.r);
-    last = absolute ? 1e-9 * spread : p->delta;
+    last = absolute ? fmax(1e-9 * spread, ROUNDING) : p->delta;
     l.delta = fmax(last, spread);
     for (;;) {
         int final = l.delta <= last;

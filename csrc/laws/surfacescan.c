@@ -236,7 +236,8 @@ dph_surface_inner(const dph_surface_problem *p, const double *g, const double *h
 static double
 scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
              double value[DPH_SURFACE_NODES][DPH_SURFACE_NODES],
-             double theta[DPH_SURFACE_NODES][DPH_SURFACE_NODES][DPH_SURFACE_SIZE], double *work)
+             double theta[DPH_SURFACE_NODES][DPH_SURFACE_NODES][DPH_SURFACE_SIZE], double *work,
+ double *squares)
 {
     const double *best = NULL;
     double lowest = INFINITY;
@@ -263,6 +264,7 @@ scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
     if (best == NULL) {
         return NAN;
     }
+    memcpy(squares, best, DPH_SURFACE_SIZE * sizeof *squares);
     for (int64_t i = 0; i < p->n; i++) {
         double f = best[0] + best[1] * exp(-best[3] * p->u[i]) + best[2] * exp(-best[4] * p->v[i]);
 
@@ -321,7 +323,8 @@ dph_surface_scan(const dph_surface_problem *p, const dph_surface_table *t, doubl
     double values[DPH_SURFACE_CANDIDATES] = {0};
     double delta = p->delta;
 
-    *out = (dph_surface_candidates){.spread = scan_squares(p, t, value, theta, work)};
+    *out = (dph_surface_candidates){0};
+    out->spread = scan_squares(p, t, value, theta, work, out->squares);
     if (dph_surface_stopped(p)) {
         return DPH_E_CANCELLED;
     }

@@ -37,6 +37,7 @@ void dph_surface_table_fill(const dph_surface_problem *p, dph_surface_table *t);
 
 typedef struct {
     double theta[DPH_SURFACE_CANDIDATES][DPH_SURFACE_SIZE];
+    double squares[DPH_SURFACE_SIZE]; /* the best least-squares node */
     int n;         /* how many there are, best first */
     int n_minima;  /* local minima on the grid, of which these are the best */
     double spread; /* mean |residual| of the best least-squares node */
