@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .surface import SurfaceLaw, fit_surface, fit_surfaces
+    from .surfacedraws import SurfaceBootstrap
 
 __all__ = [
     "Backtest",
@@ -42,6 +44,8 @@ __all__ = [
     "Parabola",
     "PowerLaw",
     "Speedup",
+    "SurfaceBootstrap",
+    "SurfaceLaw",
     "__version__",
     "backtest",
     "bootstrap_ladder",
@@ -55,6 +59,8 @@ __all__ = [
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_surface",
+    "fit_surfaces",
     "forecast",
     "left_out_table",
     "match_grid",
@@ -74,11 +80,15 @@ _ON_USE = {
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
     "Speedup": "speedup",
+    "SurfaceBootstrap": "surfacedraws",
+    "SurfaceLaw": "surface",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
+    "fit_surface": "surface",
+    "fit_surfaces": "surface",
     "overtraining_cost": "overtraining",
     "seed_noise": "seeds",
 }

@@ -17,7 +17,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Surface", "Truth", "ladder", "truth"]
+__all__ = ["Surface", "Truth", "ladder", "surface_runs", "truth"]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
 Rng = np.random.Generator | np.random.SeedSequence | int | None
@@ -297,3 +297,45 @@ def _check(
         raise ValueError(f"n_runs must be at least 1, and low <= high; got ({low}, {high})")
     if not (0 < spread < 3 and 0 <= noise < math.inf and seeds >= 1):
         raise ValueError(f"bad spread ({spread}), noise ({noise}) or seeds ({seeds})")
+
+
+def surface_runs(
+    surface: Surface | None = None,
+    *,
+    params: Sequence[float] = (3e7, 1e8, 3e8, 1e9, 3e9),
+    tokens_per_param: Sequence[float] = (5, 10, 20, 40, 80, 160),
+    noise: float = 0.003,
+    rng: Rng = None,
+) -> pd.DataFrame:
+    """Runs on a grid of model sizes and tokens per parameter, for `delphi.fit_surface`.
+
+    Parameters
+    ----------
+    surface : Surface, optional
+        The truth; that of the first default suite otherwise.
+    params, tokens_per_param : sequence of float
+        The grid.
+    noise : float
+        Standard deviation of the log loss.
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the noise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        params, tokens, flops (6 N D) and loss, one row a run.
+
+    Examples
+    --------
+    >>> runs = surface_runs(rng=0)
+    >>> len(runs), runs.columns.tolist()
+    (30, ['params', 'tokens', 'flops', 'loss'])
+    """
+    truth_of = surface or next(iter(DEFAULT_SUITES.values()))
+    N, ratio = (g.ravel() for g in np.meshgrid(params, tokens_per_param, indexing="ij"))
+    D = N * ratio
+    error = np.exp(noise * np.random.default_rng(rng).standard_normal(len(N)))
+    flops = FLOPS_PER_PARAM_TOKEN * N * D
+    return pd.DataFrame(
+        {"params": N, "tokens": D, "flops": flops, "loss": truth_of.loss(N, D) * error}
+    )

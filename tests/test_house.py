@@ -44,6 +44,10 @@ FLOORS = [
         "simulate",
         "speedup",
         "status",
+        "surface",
+        "surfacecheck",
+        "surfacedraws",
+        "surfaceplan",
         "threads",
     },
     # pictures

@@ -237,7 +237,7 @@ static double
 scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
              double value[DPH_SURFACE_NODES][DPH_SURFACE_NODES],
              double theta[DPH_SURFACE_NODES][DPH_SURFACE_NODES][DPH_SURFACE_SIZE], double *work,
- double *squares)
+             double *squares)
 {
     const double *best = NULL;
     double lowest = INFINITY;

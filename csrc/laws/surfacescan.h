@@ -38,9 +38,9 @@ void dph_surface_table_fill(const dph_surface_problem *p, dph_surface_table *t);
 typedef struct {
     double theta[DPH_SURFACE_CANDIDATES][DPH_SURFACE_SIZE];
     double squares[DPH_SURFACE_SIZE]; /* the best least-squares node */
-    int n;         /* how many there are, best first */
-    int n_minima;  /* local minima on the grid, of which these are the best */
-    double spread; /* mean |residual| of the best least-squares node */
+    int n;                            /* how many there are, best first */
+    int n_minima;                     /* local minima on the grid, of which these are the best */
+    double spread;                    /* mean |residual| of the best least-squares node */
 } dph_surface_candidates;
 
 /* Scan the whole grid; work double[stride]. DPH_OK, DPH_E_CANCELLED, or DPH_E_NO_CONVERGENCE where
