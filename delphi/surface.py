@@ -241,7 +241,7 @@ class SurfaceLaw(HasStatus):
         """
         self.data()
         C = column(np.atleast_1d(np.asarray(compute)), "compute")
-        if not callable(flops) and not (np.isscalar(flops) and float(flops) > 0):
+        if not callable(flops) and not (isinstance(flops, (int, float)) and flops > 0):
             raise DataError(f"flops: expected a number above 0 or a function, got {flops!r}")
 
         def quantities(laws: Any) -> Any:

@@ -17,10 +17,10 @@ Laws = Mapping[str, Array]  # columns E, N_term, D_term, alpha, beta, N_centre, 
 Flops = float | Callable[[Any, Any], Any]
 
 INTERNAL = ("E", "N_term", "D_term", "alpha", "beta")
-_GOLDEN = (np.sqrt(5) - 1) / 2
 _DECADES = 6.0  # searched to each side of the optimum that C = 6 N D would have
 _SCAN = 97
-_STEPS = 60
+_STEPS = 50
+_DIFFERENCE = 1e-5  # of ln N and ln D, for derivatives of a caller's function
 _BISECTIONS = 90
 _LN_TOKENS = (0.0, 100.0)  # where a budget's tokens are looked for
 
@@ -96,10 +96,22 @@ def _log_tokens(flops: Callable[[Any, Any], Any], C: Array, log_N: Array) -> Arr
     return np.where(possible, (low + high) / 2, np.nan)
 
 
+def _slope(laws: Laws, C: Array, flops: Callable[[Any, Any], Any], log_N: Array) -> Array:
+    """Derivative of the loss by ln N along flops(N, D) = C; nan counts as not rising."""
+    log_D = _log_tokens(flops, C, log_N)
+    N, D, h = np.exp(log_N), np.exp(log_D), _DIFFERENCE
+    by_N = np.asarray(flops(N * np.exp(h), D)) - np.asarray(flops(N * np.exp(-h), D))
+    by_D = np.asarray(flops(N, D * np.exp(h))) - np.asarray(flops(N, D * np.exp(-h)))
+    left = _term(laws["N_term"], laws["alpha"], log_N - np.log(laws["N_centre"]))
+    right = _term(laws["D_term"], laws["beta"], log_D - np.log(laws["D_centre"]))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return -laws["alpha"] * left + laws["beta"] * right * by_N / by_D
+
+
 def _search(
     laws: Laws, C: Array, flops: Callable[[Any, Any], Any], start: Array
 ) -> tuple[Array, Array]:
-    """ln N and ln D of the lowest loss on flops(N, D) = C: a scan, then golden sections."""
+    """ln N and ln D of the lowest loss on flops(N, D) = C: a scan, then the root of the slope."""
 
     def height(log_N: Array) -> Array:
         log_D = _log_tokens(flops, C, log_N)
@@ -118,9 +130,9 @@ def _search(
     step = shifts[1] - shifts[0]
     low, high = best - step, best + step
     for _ in range(_STEPS):
-        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        shrink = height(left) <= height(right)
-        high, low = np.where(shrink, right, high), np.where(shrink, low, left)
+        middle = (low + high) / 2
+        rising = _slope(laws, C, flops, middle) > 0
+        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
     log_N = np.where(edge, np.nan, (low + high) / 2)
     return log_N, _log_tokens(flops, C, log_N)
 

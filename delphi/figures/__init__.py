@@ -6,14 +6,24 @@ from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
 from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
+from delphi.figures.surface import (
+    delta_sweep,
+    surface_contours,
+    surface_fit_quality,
+    surface_residuals,
+)
 
 __all__ = [
     "backtest_errors",
+    "delta_sweep",
     "floor_profile",
     "isoflop_parabolas",
     "ladder",
     "law_curve",
     "parabola_curve",
     "scaling_law_asymptote",
+    "surface_contours",
+    "surface_fit_quality",
+    "surface_residuals",
     "write_json",
 ]

@@ -22,7 +22,8 @@
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(surface)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
