@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
-    from .surface import SurfaceLaw, fit_surface, fit_surfaces
+    from .surface import fit_surface, fit_surfaces
     from .surfacedraws import SurfaceBootstrap
+    from .surfacelaw import SurfaceLaw
 
 __all__ = [
     "Backtest",
@@ -81,7 +82,7 @@ _ON_USE = {
     "OvertrainingCost": "overtraining",
     "Speedup": "speedup",
     "SurfaceBootstrap": "surfacedraws",
-    "SurfaceLaw": "surface",
+    "SurfaceLaw": "surfacelaw",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",

@@ -16,7 +16,7 @@ from .surfaceplan import exponents_of
 from .threads import thread_count
 
 if TYPE_CHECKING:
-    from .surface import SurfaceLaw
+    from .surfacelaw import SurfaceLaw
 
 __all__ = ["leave_one_out", "profile_intervals", "profile_parameter", "under_deltas"]
 

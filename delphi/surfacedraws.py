@@ -21,7 +21,7 @@ from .surfaceplan import Flops, Laws, exponents_of, loss_of, optimum_of
 from .threads import thread_count
 
 if TYPE_CHECKING:
-    from .surface import SurfaceLaw
+    from .surfacelaw import SurfaceLaw
 
 __all__ = ["SurfaceBootstrap", "bootstrap_surface"]
 

@@ -47,6 +47,7 @@ FLOORS = [
         "surface",
         "surfacecheck",
         "surfacedraws",
+        "surfacelaw",
         "surfaceplan",
         "threads",
     },

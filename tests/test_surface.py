@@ -10,7 +10,7 @@ import pytest
 
 import delphi
 from delphi import DataError, FitWarning
-from delphi.surface import PARAMETERS
+from delphi.surfacelaw import PARAMETERS
 
 
 @pytest.fixture(scope="module")
@@ -279,10 +279,7 @@ def test_figures_show_the_data(name):
         runs["params"], runs["tokens"], runs["loss"], drop={"highest_loss": 2}
     )
     figure = getattr(figures, name)(fitted)
-    numbers = [
-        len(trace.x)
-        for trace in figure.data
-        if getattr(trace, "mode", None) and "markers" in trace.mode
-    ]
+    drawn = [trace for trace in figure.data if "markers" in (getattr(trace, "mode", "") or "")]
+    numbers = [len(trace.x) for trace in drawn]
     assert (max(numbers) == fitted.n) == (name != "delta_sweep")
     assert figure.layout.height > 200

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../base/column.h"
-#include "../base/order.h"
+#include "surfacedesign.h"
 #include "surfacepolish.h"
 #include "surfacescan.h"
 #include "surfacespread.h"
@@ -17,7 +17,6 @@
 #define BETA DPH_SURFACE_BETA
 
 #define COLUMNS 9      /* N, D, loss, u, v, y, w, two for the polish's rescans */
-#define ON_A_LINE 1e-2 /* rms distance from a straight line over the spread of ln D */
 #define RESCANS 3      /* rounds of one exponent at a time after the polish */
 #define ILL 1e-9       /* relative error of a parameter that rounding may make */
 #define ROUNDING 1e-15 /* relative error of a loss, in the last place and a bit */
@@ -127,84 +126,6 @@ gather(const input *in, double *scratch, fit *f)
     return DPH_OK;
 }
 
-/* Distinct (N, D), counted up to one more than there are parameters. */
-static int
-distinct_points(const fit *f)
-{
-    int64_t found[SIZE + 1];
-    int n = 0;
-
-    for (int64_t i = 0; i < f->problem.n && n <= SIZE; i++) {
-        int seen = 0;
-
-        for (int k = 0; k < n && !seen; k++) {
-            seen = f->N[found[k]] == f->N[i] && f->D[found[k]] == f->D[i];
-        }
-        if (!seen) {
-            found[n++] = i;
-        }
-    }
-    return n;
-}
-
-static int
-at_least_zero(int x)
-{
-    return x > 0 ? x : 0;
-}
-
-/* What the design alone says about which parameters can be told apart. */
-static int32_t
-identified(fit *f, const dph_column *N, const dph_column *D)
-{
-    const dph_surface_problem *p = &f->problem;
-    int params_terms = p->is_free[A_] + p->is_free[ALPHA];
-    int tokens_terms = p->is_free[B_] + p->is_free[BETA];
-    /* differences between k values determine k - 1 parameters; a fixed E adds the level to them */
-    int params_lack = at_least_zero(params_terms - (N->distinct - 1));
-    int tokens_lack = at_least_zero(tokens_terms - (D->distinct - 1));
-
-    if (distinct_points(f) < p->n_free) {
-        return DPH_E_TOO_FEW_POINTS;
-    }
-    if (params_lack + tokens_lack > (p->is_free[E_] ? 0 : 1)) {
-        if (N->distinct == 1 && params_lack > 0) {
-            return DPH_E_ONE_MODEL_SIZE;
-        }
-        if (D->distinct == 1 && tokens_lack > 0) {
-            return DPH_E_ONE_TOKEN_COUNT;
-        }
-        return params_lack > 0 ? DPH_E_FEW_MODEL_SIZES : DPH_E_FEW_TOKEN_COUNTS;
-    }
-    return DPH_OK;
-}
-
-/* Whether ln D is a straight line in ln N, to within ON_A_LINE of its own spread. */
-static int
-on_a_line(const fit *f)
-{
-    const dph_surface_problem *p = &f->problem;
-    double mean_u = 0;
-    double mean_v = 0;
-    double suu = 0;
-    double suv = 0;
-    double svv = 0;
-
-    for (int64_t i = 0; i < p->n; i++) {
-        mean_u += p->u[i] / (double)p->n;
-        mean_v += p->v[i] / (double)p->n;
-    }
-    for (int64_t i = 0; i < p->n; i++) {
-        double du = p->u[i] - mean_u;
-        double dv = p->v[i] - mean_v;
-
-        suu += du * du;
-        suv += du * dv;
-        svv += dv * dv;
-    }
-    return svv - suv * suv / suu < ON_A_LINE * ON_A_LINE * svv;
-}
-
 /* ln(x / x_min) about its weighted mean, or ln x itself; returns its mean and span. */
 static double
 centre(const double *x, const double *w, int64_t n, double x_min, double x_max, int about_zero,
@@ -287,7 +208,7 @@ prepare(const input *in, const dph_surface_options *options, double *scratch, fi
     if (!N.finite || !D.finite || !y.finite || !(N.min > 0) || !(D.min > 0) || !(y.min > 0)) {
         return DPH_E_BAD_VALUE;
     }
-    status = identified(f, &N, &D);
+    status = dph_surface_identified(p, f->N, f->D);
     if (status != DPH_OK) {
         return status;
     }
@@ -301,7 +222,7 @@ prepare(const input *in, const dph_surface_options *options, double *scratch, fi
     f->scale = y.min * exp(mean / p->total);
     f->N_centre = centre(f->N, p->w, p->n, N.min, N.max, !p->is_free[A_], p->u, &f->u_span);
     f->D_centre = centre(f->D, p->w, p->n, D.min, D.max, !p->is_free[B_], p->v, &f->v_span);
-    if (p->n > 2 && N.distinct > 1 && D.distinct > 1 && on_a_line(f)) {
+    if (p->n > 2 && N.distinct > 1 && D.distinct > 1 && dph_surface_on_a_line(p)) {
         if (p->is_free[E_] && p->is_free[ALPHA] && p->is_free[BETA] && p->is_free[A_] &&
             p->is_free[B_]) {
             return DPH_E_ONE_BUDGET;
@@ -546,7 +467,7 @@ finish(const fit *f, const dph_surface_point *best, int64_t n_minima,
             out->status |= low[j];
         }
     }
-    if (distinct_points(f) <= p->n_free) {
+    if (dph_surface_distinct(f->N, f->D, p->n) <= p->n_free) {
         out->status |= DPH_W_SURFACE_SATURATED;
     }
     if (!isfinite(out->E) || !isfinite(out->N_term) || !isfinite(out->D_term)) {

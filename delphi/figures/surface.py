@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from delphi.figures import theme
 from delphi.shorthand import count
-from delphi.surface import SurfaceLaw
+from delphi.surfacelaw import SurfaceLaw
 
 __all__ = ["delta_sweep", "surface_contours", "surface_fit_quality", "surface_residuals"]
 
