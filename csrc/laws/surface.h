@@ -20,7 +20,7 @@
 
 typedef struct {
     int64_t n;        /* points of weight > 0 */
-    int64_t n_inside; /* of these, with |residual| <= delta; all for squares */
+    int64_t n_inside; /* those with |residual| <= delta, all of them for squares */
     double E;         /* irreducible loss, unit of the losses */
     double A;         /* loss times N^alpha; inf where it overflows */
     double B;         /* loss times D^beta; inf where it overflows */

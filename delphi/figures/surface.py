@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -51,7 +52,8 @@ def surface_contours(law: SurfaceLaw) -> go.Figure:
     """
     law.data()
     points = law.points
-    N, D = _span(points["params"]), _span(points["tokens"])
+    drawn = pd.concat([points, law.left_out])
+    N, D = _span(drawn["params"]), _span(drawn["tokens"])
     Z = law.predict(N[None, :], D[:, None])
     low, high = float(points["loss"].min()), float(points["loss"].max())
     fig = go.Figure(
@@ -162,7 +164,7 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
     """
     rows = law.delta_table() if table is None else table
     huber = rows[rows["kind"] == "huber"]
-    fig = make_subplots(rows=1, cols=4, horizontal_spacing=0.07)
+    fig = make_subplots(rows=1, cols=4, horizontal_spacing=0.1)
     for k, name in enumerate(("E", "alpha", "beta", "a")):
         where = {"row": 1, "col": k + 1}
         fig.add_trace(
@@ -178,6 +180,6 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
             if len(at):
                 line = {"color": theme.RULE, "width": 1, "dash": dash}
                 fig.add_hline(y=float(at.iloc[0]), line=line, **where)
-        fig.update_xaxes(type="log", title_text="delta", **where)
+        fig.update_xaxes(type="log", title_text="delta", dtick=1, exponentformat="power", **where)
         fig.update_yaxes(title_text=name, **where)
     return theme.finish(fig, 260, [])
