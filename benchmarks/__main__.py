@@ -19,6 +19,7 @@ BENCHMARKS = (
     "optima",
     "bootstrap",
     "figures",
+    "surface",
     "survival",
 )
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .surface import fit_surface, fit_surfaces
+    from .surfacedraws import SurfaceBootstrap
+    from .surfacelaw import SurfaceLaw
     from .survival import KaplanMeier, SurvivalFit, fit_survival
 
 __all__ = [
@@ -53,6 +56,8 @@ __all__ = [
     "PowerLaw",
     "RunNoise",
     "Speedup",
+    "SurfaceBootstrap",
+    "SurfaceLaw",
     "SurvivalFit",
     "__version__",
     "alive_mask",
@@ -70,6 +75,8 @@ __all__ = [
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_surface",
+    "fit_surfaces",
     "fit_survival",
     "forecast",
     "left_out_table",
@@ -100,6 +107,8 @@ _ON_USE = {
     "Speedup": "speedup",
     "SurvivalFit": "survival",
     "alive_mask": "kl",
+    "SurfaceBootstrap": "surfacedraws",
+    "SurfaceLaw": "surfacelaw",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
@@ -108,6 +117,8 @@ _ON_USE = {
     "draw_figures": "figureset",
     "effective_speedup": "speedup",
     "fit_survival": "survival",
+    "fit_surface": "surface",
+    "fit_surfaces": "surface",
     "overtraining_cost": "overtraining",
     "read_kl": "klcells",
     "rolling_mean": "kl",

@@ -16,6 +16,7 @@ posterior_draw_dtype: np.dtype[np.void]
 posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
 rollout_dtype: np.dtype[np.void]
+surface_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
@@ -154,3 +155,33 @@ def kl_quantiles(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]: ...
+def surface_fit(
+    params: ArrayLike,
+    tokens: ArrayLike,
+    loss: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    fixed: ArrayLike | None = None,
+    objective: Literal["huber", "squared", "absolute"] = "huber",
+    space: Literal["log", "loss"] = "log",
+    delta: float = 0.001,
+    nonnegative: bool = True,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...
+def surface_refit(
+    params: ArrayLike,
+    tokens: ArrayLike,
+    loss: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    losses: ArrayLike | None = None,
+    fixed: ArrayLike | None = None,
+    objective: Literal["huber", "squared", "absolute"] = "huber",
+    space: Literal["log", "loss"] = "log",
+    delta: float = 0.001,
+    nonnegative: bool = True,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .simulate_rollouts import rollouts, survival_truth
 
-__all__ = ["Surface", "Truth", "ladder", "rollouts", "survival_truth", "truth"]
+__all__ = ["Surface", "Truth", "ladder", "rollouts", "surface_runs", "survival_truth", "truth"]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
 
@@ -309,3 +309,45 @@ def __getattr__(name: str) -> Any:
 
         return getattr(simulate_rollouts, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def surface_runs(
+    surface: Surface | None = None,
+    *,
+    params: Sequence[float] = (3e7, 1e8, 3e8, 1e9, 3e9),
+    tokens_per_param: Sequence[float] = (5, 10, 20, 40, 80, 160),
+    noise: float = 0.003,
+    rng: Rng = None,
+) -> pd.DataFrame:
+    """Runs on a grid of model sizes and tokens per parameter, for `delphi.fit_surface`.
+
+    Parameters
+    ----------
+    surface : Surface, optional
+        The truth; that of the first default suite otherwise.
+    params, tokens_per_param : sequence of float
+        The grid.
+    noise : float
+        Standard deviation of the log loss.
+    rng : numpy.random.Generator, SeedSequence, int or None
+        Source of the noise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        params, tokens, flops (6 N D) and loss, one row a run.
+
+    Examples
+    --------
+    >>> runs = surface_runs(rng=0)
+    >>> len(runs), runs.columns.tolist()
+    (30, ['params', 'tokens', 'flops', 'loss'])
+    """
+    truth_of = surface or next(iter(DEFAULT_SUITES.values()))
+    N, ratio = (g.ravel() for g in np.meshgrid(params, tokens_per_param, indexing="ij"))
+    D = N * ratio
+    error = np.exp(noise * generator_from(rng).standard_normal(len(N)))
+    flops = FLOPS_PER_PARAM_TOKEN * N * D
+    return pd.DataFrame(
+        {"params": N, "tokens": D, "flops": flops, "loss": truth_of.loss(N, D) * error}
+    )

@@ -30,7 +30,7 @@ X = np.geomspace(1e9, 1e11, N)
 Y = np.array([3.4, 3.1, 2.95, 2.9, 3.0, 3.2])
 P = 1e19 / X
 OFFSETS = np.array([0, N])
-FITS = ["parabola", "powerlaw", "line", "isocurve"]
+FITS = ["parabola", "powerlaw", "line", "isocurve", "surface"]
 SANITIZED = bool(os.environ.get("ASAN_OPTIONS") or os.environ.get("LD_PRELOAD"))
 
 
@@ -40,6 +40,8 @@ def call(law, x=X, y=Y, offsets=OFFSETS, **options):
         return _core.parabola_fit(x, y, None, offsets, **options)
     if law == "isocurve":
         return _core.isocurve_fit(x, y, None, offsets, **options)
+    if law == "surface":
+        return _core.surface_fit(x, x, y, offsets, **options)
     if law == "powerlaw":
         return _core.powerlaw_fit(x, y, offsets, **options)
     return _core.line_fit(x, y, offsets)
@@ -322,9 +324,14 @@ FIELDS = {
         "x_lo x_hi x_centre coefficients shape n_coefficients status"
     ),
     "powerlaw": "n L_inf A alpha log_A rss score grid_index status",
+    "surface": (
+        "n n_inside E A B alpha beta log_A log_B N_centre D_centre N_term D_term scale objective "
+        "rss delta se covariance iterations n_minima status"
+    ),
 }
 INTEGERS = {"n": np.int64, "n_used": np.int64, "grid_index": np.int64, "status": np.int32}
 INTEGERS |= {"shape": np.int32, "n_coefficients": np.int32}
+INTEGERS |= {"n_inside": np.int64, "iterations": np.int64, "n_minima": np.int64}
 
 
 @pytest.mark.parametrize("law", FITS)
@@ -333,7 +340,8 @@ def test_record_fields(law):
     assert dtype.names == tuple(FIELDS[law].split())
     for name in dtype.names:
         assert dtype[name].base == INTEGERS.get(name, np.float64), name
-        assert dtype[name].shape == ((5,) if name == "coefficients" else ())
+        shapes = {"coefficients": (5,), "se": (5,), "covariance": (5, 5)}
+        assert dtype[name].shape == shapes.get(name, ())
     assert dtype.itemsize % 8 == 0
     records = call(law)
     assert records.dtype == dtype
@@ -341,7 +349,7 @@ def test_record_fields(law):
     assert records.flags.writeable
     header = (ROOT / f"csrc/{'base' if law == 'line' else 'laws'}/{law}.h").read_text()
     struct = header[header.index("typedef struct") :]
-    places = [re.search(rf" {name}(\[\w+\])?;", struct).start() for name in dtype.names]
+    places = [re.search(rf" {name}(\[[\w *]+\])?;", struct).start() for name in dtype.names]
     assert places == sorted(places)
 
 

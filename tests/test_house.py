@@ -55,6 +55,11 @@ FLOORS = [
         "speedup",
         "status",
         "survival",
+        "surface",
+        "surfacecheck",
+        "surfacedraws",
+        "surfacelaw",
+        "surfaceplan",
         "threads",
     },
     # pictures

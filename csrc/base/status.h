@@ -18,6 +18,7 @@
 #define DPH_BIT(family, bit) ((family) << 24 | 1 << (bit))
 #define DPH_LADDER 0   /* budgets, parabolas, power laws */
 #define DPH_SURVIVAL 5 /* rollouts: KL trajectories, survival */
+#define DPH_SURFACE 1  /* the L(N, D) surface */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -100,7 +101,34 @@
     X(DPH_W_NO_DEATHS, DPH_BIT(DPH_SURVIVAL, 5), "no_deaths",                                      \
       "nobody died: survival stays at 1, without a band; watch more rollouts")                     \
     X(DPH_W_MEDIAN_BEYOND, DPH_BIT(DPH_SURVIVAL, 6), "median_beyond",                              \
-      "survival stays above one half: the median lies beyond what was watched")
+      "survival stays above one half: the median lies beyond what was watched")                    \
+    /* surface */                                                                                  \
+    X(DPH_E_ONE_MODEL_SIZE, -20, "one_model_size",                                                 \
+      "all points have the same N: E and A/N^alpha cannot be told apart")                          \
+    X(DPH_E_ONE_TOKEN_COUNT, -21, "one_token_count",                                               \
+      "all points have the same D: E and B/D^beta cannot be told apart")                           \
+    X(DPH_E_FEW_MODEL_SIZES, -22, "few_model_sizes",                                               \
+      "too few distinct N to tell E, A and alpha apart: three are needed, or fix one of them")     \
+    X(DPH_E_FEW_TOKEN_COUNTS, -23, "few_token_counts",                                             \
+      "too few distinct D to tell E, B and beta apart: three are needed, or fix one of them")      \
+    X(DPH_E_ONE_BUDGET, -24, "one_budget",                                                         \
+      "ln N and ln D lie on one line, as on a single budget: E, A and B are not identified")       \
+    X(DPH_W_SURFACE_E_AT_ZERO, DPH_BIT(DPH_SURFACE, 0), "E_at_zero",                               \
+      "E sits at its lower bound 0: the data do not show an irreducible loss")                     \
+    X(DPH_W_SURFACE_A_AT_ZERO, DPH_BIT(DPH_SURFACE, 1), "A_at_zero",                               \
+      "A sits at its lower bound 0: loss does not fall with N, alpha has no meaning")              \
+    X(DPH_W_SURFACE_B_AT_ZERO, DPH_BIT(DPH_SURFACE, 2), "B_at_zero",                               \
+      "B sits at its lower bound 0: loss does not fall with D, beta has no meaning")               \
+    X(DPH_W_SURFACE_ALPHA_AT_BOUND, DPH_BIT(DPH_SURFACE, 3), "alpha_at_edge",                      \
+      "alpha sits at the edge of its search range: the N term is a log or a step")                 \
+    X(DPH_W_SURFACE_BETA_AT_BOUND, DPH_BIT(DPH_SURFACE, 4), "beta_at_edge",                        \
+      "beta sits at the edge of its search range: the D term is a log or a step")                  \
+    X(DPH_W_SURFACE_SATURATED, DPH_BIT(DPH_SURFACE, 5), "surface_saturated",                       \
+      "as many free parameters as distinct (N, D): nothing is left to judge the fit by")           \
+    X(DPH_W_SURFACE_ON_A_LINE, DPH_BIT(DPH_SURFACE, 6), "on_a_line",                               \
+      "ln N and ln D lie on one line: only what was fixed tells the terms apart")                  \
+    X(DPH_W_SURFACE_ILL_CONDITIONED, DPH_BIT(DPH_SURFACE, 7), "ill_conditioned",                   \
+      "the points hardly tell the parameters apart: rounding alone moves one by over 1e-9")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

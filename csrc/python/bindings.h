@@ -17,6 +17,7 @@ enum {
     DPH_TYPE_POSTERIOR_DRAW,
     DPH_TYPE_ROLLOUT,
     DPH_TYPE_CALIBRATION,
+    DPH_TYPE_SURFACE,
     DPH_N_TYPES
 };
 
@@ -92,6 +93,13 @@ PyObject *
 dph_py_kl_quantiles(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_rollout_type(void);
 PyArray_Descr *dph_py_calibration_type(void);
+extern const char dph_surface_fit_doc[];
+extern const char dph_surface_refit_doc[];
+PyObject *
+dph_py_surface_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyObject *
+dph_py_surface_refit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_surface_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

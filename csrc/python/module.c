@@ -21,6 +21,8 @@ static PyMethodDef methods[] = {
     METHOD("rolling_mean", dph_py_rolling_mean, dph_rolling_doc),
     METHOD("kl_calibrate", dph_py_kl_calibrate, dph_calibrate_doc),
     METHOD("kl_quantiles", dph_py_kl_quantiles, dph_kl_quantiles_doc),
+    METHOD("surface_fit", dph_py_surface_fit, dph_surface_fit_doc),
+    METHOD("surface_refit", dph_py_surface_refit, dph_surface_refit_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -66,6 +68,7 @@ static const struct {
     [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
     [DPH_TYPE_ROLLOUT] = {"rollout_dtype", dph_py_rollout_type},
     [DPH_TYPE_CALIBRATION] = {"calibration_dtype", dph_py_calibration_type},
+    [DPH_TYPE_SURFACE] = {"surface_dtype", dph_py_surface_type},
 };
 
 static int

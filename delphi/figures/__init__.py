@@ -9,10 +9,17 @@ from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
 from delphi.figures.seeds import lucky_seeds
 from delphi.figures.spaghetti import draw_spaghetti
+from delphi.figures.surface import (
+    delta_sweep,
+    surface_contours,
+    surface_fit_quality,
+    surface_residuals,
+)
 from delphi.figures.survival import kl_spaghetti, survival_curves
 
 __all__ = [
     "backtest_errors",
+    "delta_sweep",
     "draw_spaghetti",
     "floor_profile",
     "isoflop_parabolas",
@@ -24,6 +31,9 @@ __all__ = [
     "parabola_curve",
     "scaling_law_asymptote",
     "site_json",
+    "surface_contours",
+    "surface_fit_quality",
+    "surface_residuals",
     "survival_curves",
     "write_images",
     "write_json",

@@ -26,6 +26,7 @@
     X(bootstrap)                                                                                   \
     X(quantile)                                                                                    \
     X(survival)
+X(surface)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
