@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .configurations import OptimalConfigurations, optimal_configurations
+    from .explorer import Explorer, explore
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
@@ -34,10 +36,12 @@ __all__ = [
     "BootstrapResult",
     "DataError",
     "DataWarning",
+    "Explorer",
     "FitWarning",
     "IsocurveComparison",
     "IsoflopLadder",
     "LawPosterior",
+    "OptimalConfigurations",
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
@@ -49,6 +53,7 @@ __all__ = [
     "compare_isocurves",
     "compat",
     "effective_speedup",
+    "explore",
     "figures",
     "fit_isoflops",
     "fit_parabola",
@@ -58,6 +63,7 @@ __all__ = [
     "forecast",
     "left_out_table",
     "match_grid",
+    "optimal_configurations",
     "overtraining_cost",
     "read_runs",
     "report",
@@ -71,7 +77,9 @@ __all__ = [
 _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
+    "Explorer": "explorer",
     "IsocurveComparison": "isocurves",
+    "OptimalConfigurations": "configurations",
     "OvertrainingCost": "overtraining",
     "Speedup": "speedup",
     "backtest": "backtesting",
@@ -79,6 +87,8 @@ _ON_USE = {
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
+    "explore": "explorer",
+    "optimal_configurations": "configurations",
     "overtraining_cost": "overtraining",
     "seed_noise": "seeds",
 }

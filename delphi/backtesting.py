@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from .arrays import to_pandas
 from .errors import DataError, FitWarning
 from .heldout import score_held_out
 from .isoflop import Curve, IsoflopLadder, fit_isoflops
+from .markup import block
 from .posterior import Rng, posteriors_of_optima
 
 __all__ = ["Backtest", "backtest"]
@@ -76,11 +76,32 @@ class Backtest:
         """The scores as text."""
         return self.scores.to_string(index=False, float_format=lambda v: f"{v:.3g}")
 
+    def plot(self, method: str = "posterior", target: str = "optimum") -> Any:
+        """Errors of one method's forecasts, one panel a suite, as a plotly figure.
+
+        Parameters
+        ----------
+        method, target : str
+            A method and a kind of target of ``table``.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+
+        Raises
+        ------
+        DataError
+            No such forecast.
+        """
+        from .figures import backtest_errors
+
+        return backtest_errors(self, method=method, target=target)
+
     def __repr__(self) -> str:
         return f"Backtest({len(self.table)} forecasts, {self.table['suite'].nunique()} suites)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return block(repr(self), tables={"scores, in percent of the loss": self.scores})
 
 
 def backtest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from . import _core
 from .arrays import checked_level, column
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
+from .markup import block
 from .powerlaw import PowerLaw
 from .status import bits, status_text
 from .threads import thread_count
@@ -121,7 +121,8 @@ class OvertrainingCost:
         return f"OvertrainingCost({suites} suites at {self.at:.3g} FLOPs, {self.curvature})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        shown = self.table.drop(columns=["level", "method"])
+        return block(repr(self), tables={"": shown}, notes=self.notes)
 
 
 def overtraining_cost(

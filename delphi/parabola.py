@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from . import _core
 from .arrays import column, floats
 from .errors import DataError
+from .markup import block
 from .status import HasStatus, bits, one_warning
 
 __all__ = ["NO_OPTIMUM", "Parabola", "checked_window", "fit_parabola"]
@@ -132,7 +132,8 @@ class Parabola(HasStatus):
         )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        names = ("tokens_star", "params_star", "loss_star", "se_loss_star", "n_used", "n", "status")
+        return block("IsoFLOP parabola", facts={name: getattr(self, name) for name in names})
 
 
 def fit_parabola(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from . import _core
 from .arrays import checked_level, column
 from .errors import DataError
 from .groups import group_rows
+from .markup import block
 from .status import HasStatus, bits, one_warning, status_texts
 from .threads import thread_count
 
@@ -184,11 +184,19 @@ class LawPosterior(HasStatus):
             ]
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """The draws as a fan of bands over compute, as a plotly figure."""
+        from .figures import law_fan
+
+        return law_fan(self)
+
     def __repr__(self) -> str:
         return f"LawPosterior({len(self.draws)} draws, n={self.n}, status={self.status!r})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        tables = {"parameters": self.parameters()} if self.ok else {}
+        facts = {"draws": len(self.draws), "n": self.n, "status": self.status}
+        return block("Posterior of a power law", facts=facts, tables=tables)
 
 
 def fit_posterior(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .arrays import checked_level, column
 from .errors import DataError
+from .markup import block
 from .posterior import LawPosterior
 
 __all__ = ["Speedup", "effective_speedup"]
@@ -52,7 +52,8 @@ class Speedup:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        share = f"the laws cross in {self.crossing['share']:.0%} of the draws"
+        return block("Effective speed-up", tables={"": self.table}, notes=[share])
 
 
 def effective_speedup(

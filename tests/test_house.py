@@ -23,7 +23,7 @@ C_FLOOR = {"base": 0, "laws": 1, "python": 2}
 
 FLOORS = [
     # what everything may use
-    {"_version", "_core", "errors", "shorthand"},
+    {"_version", "_core", "errors", "markup", "shorthand"},
     # tables
     {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
     # laws
@@ -31,6 +31,7 @@ FLOORS = [
         "backtesting",
         "bootstrap",
         "compat",
+        "configurations",
         "heldout",
         "isocurves",
         "isoflop",
@@ -41,6 +42,7 @@ FLOORS = [
         "profile",
         "progress",
         "seeds",
+        "sharedfloor",
         "simulate",
         "speedup",
         "status",
@@ -49,7 +51,7 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"report", "cli", "__main__", "__init__"},
+    {"explorer", "report", "cli", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

@@ -1,7 +1,15 @@
-"""Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults."""
+"""Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults.
+
+`delphi.figures.mpl` has the printed ones, in matplotlib.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from delphi.figures.backtest import backtest_errors
+from delphi.figures.bootstrap import forecast_fan, law_fan
 from delphi.figures.export import write_json
+from delphi.figures.isocurves import isocurve_shapes
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
 from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
@@ -10,10 +18,19 @@ from delphi.figures.profile import floor_profile
 __all__ = [
     "backtest_errors",
     "floor_profile",
+    "forecast_fan",
+    "isocurve_shapes",
     "isoflop_parabolas",
     "ladder",
     "law_curve",
+    "law_fan",
     "parabola_curve",
     "scaling_law_asymptote",
     "write_json",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "mpl":  # matplotlib is slow to import, and few print
+        return import_module("delphi.figures.mpl")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
