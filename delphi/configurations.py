@@ -22,6 +22,7 @@ __all__ = ["OptimalConfigurations", "optimal_configurations"]
 
 Column = NDArray[np.float64]
 _PARABOLAS = ("windowed", "parabola")
+FAR = 2.0  # decades of tokens beyond the runs up to which a curve's vertex is worth telling
 _VALUES = ("params", "tokens", "ratio")
 
 
@@ -40,7 +41,7 @@ class OptimalConfigurations:
 
         A vertex outside the observed range stands where the curve has it, with ``bracketed`` False
         and its status; it is extrapolated, not moved to the last run. NaN where a curve has no
-        minimum.
+        minimum, or none within two decades of the runs.
     ladder : IsoflopLadder
         What it was read from.
     """
@@ -227,7 +228,8 @@ def _vertices(fits: pd.DataFrame, curve: str) -> tuple[Column, Column]:
     none = fits["status_code"].to_numpy() < 0
     if curve in _PARABOLAS:
         none |= ~(fits["a"].to_numpy(float) > 0)
-    none |= ~np.isfinite(x) | ~np.isfinite(loss)
+    beyond = np.maximum(fits["x_min"].to_numpy() - x, x - fits["x_max"].to_numpy())
+    none |= ~(beyond <= FAR) | ~np.isfinite(loss)
     return np.where(none, np.nan, x), np.where(none, np.nan, loss)
 
 

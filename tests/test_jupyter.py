@@ -34,6 +34,7 @@ pytestmark = [
 
 CELL = """import delphi
 panel = delphi.explore(delphi.simulate.ladder(rng=0), n_boot=200)
+panel.controls["curve"].value = "parabola"  # before anything is on the page
 panel"""
 PATIENCE = 30_000  # ms: a busy machine is slow, not broken
 
@@ -60,7 +61,7 @@ class Lab:
             "ServerApp.port_retries": 0, "ServerApp.ip": "127.0.0.1",
             "ServerApp.open_browser": False, "ServerApp.allow_root": True,
             "ServerApp.answer_yes": True, "ServerApp.root_dir": folder,
-            "LabApp.expose_app_in_browser": True, "LabApp.news_url": "None",
+            "LabApp.expose_app_in_browser": True, "LanguageServerManager.autodetect": False,
             "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         }  # fmt: skip
         self.process = subprocess.Popen(
@@ -153,6 +154,10 @@ def test_moving_a_slider_changes_the_fit(lab, page):
     page.goto(lab.url("lab/tree/explore.ipynb"))
     page.wait_for_function("() => window.jupyterapp !== undefined")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    # Too early, and JupyterLab asks which kernel is meant.
+    page.wait_for_function(
+        "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+    )
     # Not waited for: what it waits for could be a dialog, and evaluate() has no time limit.
     page.evaluate("() => { void window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     page.locator(".delphi-explorer .js-plotly-plot .main-svg").first.wait_for()
@@ -161,6 +166,7 @@ def test_moving_a_slider_changes_the_fit(lab, page):
     assert before["optima fitted"] == "7 of 7 budgets"
     assert was["optima"] == 7
     assert was["interval"] > 10
+    assert page.locator(".delphi-explorer select").nth(1).input_value() == "parabola"
 
     handle = page.locator(".delphi-explorer .widget-hslider:has-text('cutoff') .noUi-handle").first
     handle.focus()

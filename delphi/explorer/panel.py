@@ -208,7 +208,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         self.explorer = explorer
         self.seconds = explorer.state.seconds
         self._busy = False
-        self.figure = go.FigureWidget(empty_figure(theme.loss_title(_Named(explorer.attrs))))
+        self._late = False  # the figure has got messages before anybody saw it
+        self._seen = False
+        self.figure = self._new_figure()
         self.controls = self._make_controls()
         self.words = widgets.HTML()
         for name, control in self.controls.items():
@@ -219,7 +221,24 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         ]
         super().__init__([*rows, self.figure, self.words])
         self.add_class("delphi-explorer")
-        self._show(explorer.state)
+        self._say(explorer.state)
+
+    def _new_figure(self) -> Any:
+        """A widget of what is on show, drawn before it becomes one."""
+        explorer = self.explorer
+        figure = empty_figure(theme.loss_title(_Named(explorer.attrs)))
+        draw(figure, explorer.state, explorer.runs_of(explorer.state.settings.suite))
+        return go.FigureWidget(figure)
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What Jupyter asks for when it shows the panel."""
+        if self._late and not self._seen:
+            # plotly's page side stumbles over changes that are older than itself.
+            old, self.figure = self.figure, self._new_figure()
+            self.children = [self.figure if child is old else child for child in self.children]
+            _close(old)
+        self._seen = True
+        return super()._repr_mimebundle_(**options)
 
     def _make_controls(self) -> dict[str, Any]:
         s = self.explorer.state.settings
@@ -293,7 +312,11 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             self.controls["pinned"].max = max(self._highest(), s.pinned)
 
     def _show(self, state: ExplorerState) -> None:
+        self._late = True
         draw(self.figure, state, self.explorer.runs_of(state.settings.suite))
+        self._say(state)
+
+    def _say(self, state: ExplorerState) -> None:
         rows = "".join(
             f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(k)}</th>'
             f"<td>{html.escape(printable(v))}</td></tr>"
