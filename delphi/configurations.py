@@ -114,9 +114,8 @@ def _growth(row: Any) -> str:
     name = row.quantity.removesuffix("_star")
     if not np.isfinite(row.exponent):
         return f"{name} against compute: no exponent from {row.n} bracketed optima"
-    return (
-        f"{name} ~ C^{row.exponent:.3f} [{row.low:.3f}, {row.high:.3f}] {row.level:.0%} {row.method}"
-    )
+    ends = f"[{row.low:.3f}, {row.high:.3f}] {row.level:.0%} {row.method}"
+    return f"{name} ~ C^{row.exponent:.3f} {ends}"
 
 
 def optimal_configurations(ladder: IsoflopLadder, *, level: float = 0.95) -> OptimalConfigurations:

@@ -15,7 +15,9 @@ from .shorthand import count, flops, printable
 __all__ = ["block"]
 
 ROWS = 30
-_FLOPS = frozenset({"budget", "compute", "cutoff", "compute_min", "compute_max", "compute_to_match"})
+_FLOPS = frozenset(
+    {"budget", "compute", "cutoff", "compute_min", "compute_max", "compute_to_match"}
+)
 _COUNTS = frozenset({"tokens", "params", "tokens_star", "params_star"})
 _LONG = 160  # characters of a text that are shown
 
@@ -49,11 +51,11 @@ def block(
     Examples
     --------
     >>> print(block("a < b", facts={"L_inf": 1.8}))
-    <div class="delphi-result"><p><b>a &lt; b</b></p><p>L_inf <b>1.8</b></p></div>
+    <div class="delphi-result"><p><strong>a &lt; b</strong></p><p>L_inf <strong>1.8</strong></p></div>
     """
-    parts = [f"<p><b>{_text(title)}</b></p>"]
+    parts = [f"<p><strong>{_text(title)}</strong></p>"]
     if facts:
-        said = [f"{_text(name)} <b>{_cell(name, value)}</b>" for name, value in facts.items()]
+        said = [f"{_text(name)} <strong>{_cell(name, value)}</strong>" for name, value in facts.items()]
         parts.append(f"<p>{' &middot; '.join(said)}</p>")
     for caption, table in (tables or {}).items():
         parts.append(_table(caption, table))
@@ -72,9 +74,7 @@ def _table(caption: str, table: pd.DataFrame) -> str:
     above = f"<caption>{_text(caption)}</caption>" if caption else ""
     left = len(table) - len(shown)
     below = f"<p><small>and {left:,} more rows; to_frame() has all</small></p>" if left else ""
-    return (
-        f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
-    )
+    return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{below}"
 
 
 def _cell(name: str, value: Any) -> str:

@@ -11,7 +11,7 @@ from delphi.isoflop import CURVES
 
 pytest.importorskip("plotly")
 
-from delphi import figures  # noqa: E402
+from delphi import figures
 
 NASTY = "<script>alert(1)</script>$x$"
 
@@ -125,7 +125,7 @@ def test_curves_that_failed_stay_in_the_legend(runs):
 
 def test_no_such_bucket(compared):
     for arguments in (("none",), ("Aster", 5.0)):
-        with pytest.raises(DataError, match="no (suite|budget)"):
+        with pytest.raises(DataError, match=r"no (suite|budget)"):
             compared.plot(*arguments)
 
 

@@ -29,5 +29,5 @@ def test_long_things_are_cut_and_counted():
 
 def test_facts_and_empty_tables():
     text = block("t", facts={"compute": 1e21, "status": "ok"}, tables={"": pd.DataFrame()})
-    assert "compute <b>1e21</b> &middot; status <b>ok</b>" in text
+    assert "compute <strong>1e21</strong> &middot; status <strong>ok</strong>" in text
     assert "<tbody></tbody>" in text

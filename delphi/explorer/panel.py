@@ -30,6 +30,10 @@ except ImportError as error:
 __all__ = ["Panel", "draw", "empty_figure"]
 
 N_CURVE = 50
+CURVE_COLUMNS = (
+    "used", "curve", "x_lo", "x_hi", "loss_star", "a", "b", "c", "x_centre",
+    *(f"k{i}" for i in range(5)),
+)  # fmt: skip
 LAST = 8  # decades beyond the largest budget that the forecast can be asked for
 HEIGHT = 560
 
@@ -37,7 +41,7 @@ HEIGHT = 560
 _DOT = {"mode": "markers"}
 _LINE = {"mode": "lines"}
 TRACES: tuple[tuple[str, tuple[int, int], dict[str, Any]], ...] = (
-    ("runs", (1, 1), _DOT),
+    ("runs", (1, 1), _DOT | {"marker": {"size": 6}}),
     ("curve", (1, 1), _LINE | {"line": {"width": 2, "color": theme.INK}}),
     ("beyond the cutoff", (1, 1), _LINE | {"line": {"width": 1, "dash": "dot",
                                                     "color": theme.MUTED}}),
@@ -86,7 +90,7 @@ def empty_figure(loss: str) -> go.Figure:
     return theme.finish(fig, HEIGHT - 160, names, 24)
 
 
-def draw(fig: Any, state: ExplorerState, runs: Any) -> None:
+def draw(fig: Any, state: ExplorerState, runs: Any, last: dict[Any, Any] | None = None) -> None:
     """Put a state into a figure made by `empty_figure`, in one message to the browser.
 
     Parameters
@@ -95,28 +99,34 @@ def draw(fig: Any, state: ExplorerState, runs: Any) -> None:
     state : ExplorerState
     runs : DataFrame
         The suite's runs that are in the curves: budget, tokens, loss.
+    last : dict, optional
+        What the last call put there; only what differs is set. Updated.
     """
+    last = {} if last is None else last
     parts = _left(state, runs) | _right(state)
-    limits = _compute_limits(state)
+    wanted: dict[tuple[str, str], Any] = {
+        (name, key): value for name, part in parts.items() for key, value in part.items()
+    }
+    new = {k: v for k, v in wanted.items() if k not in last or not np.array_equal(last[k], v)}
+    traces = {name: i for i, (name, _, _) in enumerate(TRACES)}
+    limits, cutoff, suite = _compute_limits(state), state.settings.cutoff, state.settings.suite
     with fig.batch_update():
-        for trace in fig.data:
-            for key, value in parts[trace.name].items():
-                trace[key] = value
-        for shape in fig.layout.shapes:
-            if shape.x0 == shape.x1:
-                shape.x0 = shape.x1 = state.settings.cutoff
-        fig.layout.xaxis.update(theme.token_axis("Training tokens", runs["tokens"]))
-        for axis in (fig.layout.xaxis2, fig.layout.xaxis3):
-            axis.range = limits
-
-
-def _list(values: Any) -> list[float | None]:
-    """Plain numbers, None where there is none: NaN is no JSON."""
-    return [float(v) if np.isfinite(v) else None for v in np.asarray(values, float)]
+        data = fig.data
+        for (name, key), value in new.items():
+            data[traces[name]][key] = value
+        if last.get("cutoff") != cutoff:
+            for shape in fig.layout.shapes[:2]:  # the two rules at the cutoff
+                shape.x0 = shape.x1 = cutoff
+        if last.get("suite") != suite:
+            fig.layout.xaxis.update(theme.token_axis("Training tokens", runs["tokens"]))
+        if last.get("limits") != limits:
+            for axis in (fig.layout.xaxis2, fig.layout.xaxis3):
+                axis.range = limits
+    last |= new | {"cutoff": cutoff, "suite": suite, "limits": limits}
 
 
 def _xy(x: Any, y: Any) -> dict[str, Any]:
-    return {"x": _list(x), "y": _list(y)}
+    return {"x": np.asarray(x, float), "y": np.asarray(y, float)}
 
 
 def _left(state: ExplorerState, runs: Any) -> dict[str, dict[str, Any]]:
@@ -125,27 +135,36 @@ def _left(state: ExplorerState, runs: Any) -> dict[str, dict[str, Any]]:
     budgets = every[spread(len(every), BUDGETS)]
     colours = theme.budget_colours(every)
     cutoff = state.settings.cutoff * (1 + 1e-9)
-    x, y, marks, colour = [], [], [], []
-    for budget, points in runs[runs["budget"].isin(budgets)].groupby("budget"):
-        few = points.iloc[spread(len(points), POINTS)]
-        x += few["tokens"].tolist()
-        y += few["loss"].tolist()
-        colour += [colours[budget]] * len(few)
-        marks += ["circle" if budget <= cutoff else "circle-open"] * len(few)
-    drawn: dict[bool, list[tuple[Any, Any]]] = {True: [], False: []}
-    for fit in state.fits[state.fits["budget"].isin(budgets)].itertuples():
+    colour: list[str] = []
+    marks: list[str] = []
+    shown = []
+    groups = runs.groupby("budget").indices
+    tokens, loss = runs["tokens"].to_numpy(float), runs["loss"].to_numpy(float)
+    for budget in budgets.tolist():
+        rows = groups.get(budget, np.empty(0, np.int64))
+        rows = rows[spread(len(rows), POINTS)]
+        shown.append(rows)
+        colour += [colours[budget]] * len(rows)
+        marks += ["circle" if budget <= cutoff else "circle-open"] * len(rows)
+    rows = np.concatenate(shown)
+    drawn: dict[bool, list[Any]] = {True: [], False: []}
+    own = state.fits[state.fits["budget"].isin(budgets)]
+    names = [n for n in CURVE_COLUMNS if n in own]
+    for fit in own[names].itertuples(index=False):
         if np.isfinite([fit.x_lo, fit.x_hi, fit.loss_star]).all():
-            tokens = np.append(np.logspace(fit.x_lo, fit.x_hi, N_CURVE), np.nan)
-            drawn[bool(fit.used)].append((tokens, curve_values(fit, tokens)))
-    used = state.fits[state.fits["used"] & state.fits["budget"].isin(budgets)]
+            at = np.append(np.logspace(fit.x_lo, fit.x_hi, N_CURVE), np.nan)
+            drawn[bool(fit.used)].append((at, curve_values(fit, at)))
+    used = own["used"].to_numpy(bool)
     empty = (np.empty(0), np.empty(0))
     lines = {
         name: np.concatenate(drawn[fitted] or [empty], axis=1)
         for name, fitted in (("curve", True), ("beyond the cutoff", False))
     }
     return {
-        "runs": {"x": x, "y": y, "marker": {"size": 6, "color": colour, "symbol": marks}},
-        "optimum": _xy(used["tokens_star"], used["loss_star"]),
+        "runs": _xy(tokens[rows], loss[rows]) | {"marker.color": colour, "marker.symbol": marks},
+        "optimum": _xy(
+            own["tokens_star"].to_numpy(float)[used], own["loss_star"].to_numpy(float)[used]
+        ),
         **{name: _xy(*xy) for name, xy in lines.items()},
     }
 
@@ -155,7 +174,7 @@ def _right(state: ExplorerState) -> dict[str, dict[str, Any]]:
     fitted = state.optima[state.optima["fitted"]]
     ahead = state.optima[~state.optima["fitted"]]
     held = state.held_out
-    none: dict[str, Any] = {"x": [], "y": []}
+    none = _xy([], [])
     parts = {
         "law": none, "interval": none, "over-trained": none,
         "optima": _xy(fitted["compute"], fitted["loss_star"]),
@@ -204,6 +223,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         Wall time of the last move in Python: fits, bootstrap, and handing over the figure.
     """
 
+    children: Any
+
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
         self.seconds = explorer.state.seconds
@@ -227,7 +248,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         """A widget of what is on show, drawn before it becomes one."""
         explorer = self.explorer
         figure = empty_figure(theme.loss_title(_Named(explorer.attrs)))
-        draw(figure, explorer.state, explorer.runs_of(explorer.state.settings.suite))
+        self._last: dict[Any, Any] = {}
+        state = explorer.state
+        draw(figure, state, explorer.runs_of(state.settings.suite), self._last)
         return go.FigureWidget(figure)
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -313,7 +336,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]
 
     def _show(self, state: ExplorerState) -> None:
         self._late = True
-        draw(self.figure, state, self.explorer.runs_of(state.settings.suite))
+        draw(self.figure, state, self.explorer.runs_of(state.settings.suite), self._last)
         self._say(state)
 
     def _say(self, state: ExplorerState) -> None:

@@ -18,12 +18,17 @@ from delphi.bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law, q
 from delphi.errors import DataError, FitWarning
 from delphi.heldout import score_held_out
 from delphi.isoflop import (
-    CURVES, Curve, IsoflopLadder, checked_curve, fit_isoflops, sweep_runs,
+    CURVES,
+    Curve,
+    IsoflopLadder,
+    checked_curve,
+    fit_isoflops,
+    sweep_runs,
 )  # fmt: skip
 from delphi.overtraining import overtraining_cost
 from delphi.powerlaw import PowerLaw, fit_power_law
-from delphi.shorthand import flops
 from delphi.sharedfloor import shared_replicates
+from delphi.shorthand import flops
 
 __all__ = ["Explorer", "ExplorerState", "Settings"]
 
@@ -125,7 +130,8 @@ class ExplorerState:
             words[f"loss at {flops(s.at)}"] = (
                 f"{mid:.4f} [{low:.4f}, {high:.4f}] {self.band.level:.0%}"
             )
-            words["bootstrap"] = f"{self.band.n_ok:,} of {self.band.n_requested:,}, {self.band.kind}"
+            band = self.band
+            words["bootstrap"] = f"{band.n_ok:,} of {band.n_requested:,}, {band.kind}"
         if self.cost:
             words[f"{s.scale:.3g}x tokens"] = (
                 f"loss +{self.cost['penalty']:.4f}, compute to match"
@@ -357,12 +363,11 @@ class Explorer:
                 except DataError as error:
                     notes.append(f"no interval: {error}")
             cost = self._cost(s, own, law)
-        state = ExplorerState(
+        return ExplorerState(
             settings=s, law=law, band=band, optima=self._optima(s, own, law), fits=own.fits,
-            held_out=_against(self._held_points(s.suite), "loss", law), cost=cost, notes=tuple(notes),
-            seconds=time.perf_counter() - start,
+            held_out=_against(self._held_points(s.suite), "loss", law), cost=cost,
+            notes=tuple(notes), seconds=time.perf_counter() - start,
         )  # fmt: skip
-        return state
 
     def _together(
         self, s: Settings, own: IsoflopLadder, notes: list[str]
@@ -424,10 +429,11 @@ class Explorer:
                 grid, found.L_inf[:, None], found.log_A[:, None], found.alpha[:, None]
             )
             tails = np.array([(1 - self.level) / 2, 0.5, (1 + self.level) / 2])
-            ends = np.array([quantiles(column, tails) for column in draws.T]).T
+            low, mid, high = np.array([quantiles(column, tails) for column in draws.T]).T
+            kind = f"{found.kind}, shared floor"
             return BootstrapResult(
-                grid, *ends, self.level, f"{found.kind}, shared floor", n, 0, found.n_failed, draws
-            )
+                grid, low, mid, high, self.level, kind, n, 0, found.n_failed, draws
+            )  # fmt: skip
         if parabola:
             return bootstrap_ladder(
                 own, s.suite, grid, n=n, rng=self.rng, level=self.level, floor=floor

@@ -51,8 +51,8 @@ def forecast_fan(result: BootstrapResult) -> go.Figure:
     Examples
     --------
     >>> import delphi
-    >>> band = delphi.bootstrap_law([1e18, 1e19, 1e20, 1e21], [4.0, 3.25, 2.75, 2.42], [1e22, 1e23])
-    >>> fig = forecast_fan(band)
+    >>> ladder = delphi.fit_isoflops(delphi.simulate.ladder(rng=0))
+    >>> fig = forecast_fan(delphi.bootstrap_ladder(ladder, "Aster", [1e21, 1e22, 1e23]))
     """
     if not result.n_ok:
         raise DataError("nothing to draw: no replicate gave a law")

@@ -6,7 +6,7 @@ pyplot, and returns the figure. Neither rcParams nor pyplot's list of figures is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -388,7 +388,7 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     ax.set_axisbelow(True)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
-    return ax.get_figure(), ax
+    return cast("Figure", ax.figure), ax
 
 
 def _panels(fig: Figure | None, n: int, size: tuple[float, float]) -> tuple[Figure, Sequence[Axes]]:
