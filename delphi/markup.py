@@ -50,12 +50,12 @@ def block(
 
     Examples
     --------
-    >>> print(block("a < b", facts={"L_inf": 1.8}))
-    <div class="delphi-result"><p><strong>a &lt; b</strong></p><p>L_inf <strong>1.8</strong></p></div>
+    >>> print(block("a < b"))
+    <div class="delphi-result"><p><strong>a &lt; b</strong></p></div>
     """
     parts = [f"<p><strong>{_text(title)}</strong></p>"]
     if facts:
-        said = [f"{_text(name)} <strong>{_cell(name, value)}</strong>" for name, value in facts.items()]
+        said = [f"{_text(k)} <strong>{_cell(k, v)}</strong>" for k, v in facts.items()]
         parts.append(f"<p>{' &middot; '.join(said)}</p>")
     for caption, table in (tables or {}).items():
         parts.append(_table(caption, table))
@@ -83,6 +83,8 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, (float, np.floating)):
         if math.isnan(value):
             return "&ndash;"
+        if name == "level":
+            return f"{value:.0%}"
         if name in _FLOPS:
             return html.escape(flops(float(value)))
         return html.escape(count(float(value)) if name in _COUNTS else f"{value:.4g}")
