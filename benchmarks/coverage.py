@@ -4,7 +4,8 @@ Each ladder has 7 budgets from 3e18 to 3e20 FLOPs and 8 to 12 runs a budget. Thr
 additive law L = E + A/N^a + B/D^b (its optimum is a power law with a floor); a floor and a sum of
 two powers of compute; and a law whose exponent falls around 6e19 FLOPs. The truth is the noise-free
 loss at the optimum 3x, 30x and 300x beyond the largest budget. Beside the default stand the
-notebook's recipe and interval; "warned" is the share of forecasts whose status is not ok.
+notebook's recipe and interval; "warned" is the share of forecasts whose status is not ok, and
+"beyond distance" of those that warn of more than the distance alone ("extrapolated").
 
     python -m benchmarks.coverage [ladders per row, default 400]
 """
@@ -104,6 +105,7 @@ def study(n_ladders: int, seed: int = 0) -> pd.DataFrame:
                                 "width": 100 * (high - low) / truth[i],
                                 "error": 100 * abs(mid / truth[i] - 1),
                                 "warned": method == "delphi" and frame.loc[i, "status"] != "ok",
+                                "beyond": method == "delphi" and law.status != "ok",
                             }
                         )
                 bar.update()
@@ -113,8 +115,10 @@ def study(n_ladders: int, seed: int = 0) -> pd.DataFrame:
         width=("width", "median"),
         error=("error", "median"),
         warned=("warned", "mean"),
+        beyond_distance=("beyond", "mean"),
     )
-    return out.unstack("method").drop(columns=[("warned", "notebook")])
+    told = ["warned", "beyond_distance"]
+    return out.unstack("method").drop(columns=[(name, "notebook") for name in told])
 
 
 if __name__ == "__main__":

@@ -24,32 +24,45 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .card import Card
     from .configurations import OptimalConfigurations, optimal_configurations
     from .explorer import Explorer, explore
+    from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
+    from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
+    from .klcells import read_kl
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .survival import KaplanMeier, SurvivalFit, fit_survival
 
 __all__ = [
     "Backtest",
     "BootstrapResult",
+    "CalibratedKL",
+    "Card",
     "DataError",
     "DataWarning",
     "Explorer",
     "FitWarning",
     "IsocurveComparison",
     "IsoflopLadder",
+    "KLTrajectories",
+    "KaplanMeier",
     "LawPosterior",
     "OptimalConfigurations",
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
+    "RunNoise",
     "Speedup",
+    "SurvivalFit",
     "__version__",
+    "alive_mask",
     "backtest",
     "bootstrap_ladder",
     "bootstrap_law",
+    "calibrate_kl",
     "compare_isocurves",
     "compat",
     "effective_speedup",
@@ -60,13 +73,16 @@ __all__ = [
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_survival",
     "forecast",
     "left_out_table",
     "match_grid",
     "optimal_configurations",
     "overtraining_cost",
+    "read_kl",
     "read_runs",
     "report",
+    "rolling_mean",
     "score_held_out",
     "seed_noise",
     "simulate",
@@ -80,16 +96,27 @@ _ON_USE = {
     "Explorer": "explorer",
     "IsocurveComparison": "isocurves",
     "OptimalConfigurations": "configurations",
+    "Card": "card",
+    "CalibratedKL": "kl",
+    "KLTrajectories": "kl",
+    "KaplanMeier": "survival",
     "OvertrainingCost": "overtraining",
+    "RunNoise": "intervals",
     "Speedup": "speedup",
+    "SurvivalFit": "survival",
+    "alive_mask": "kl",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
+    "calibrate_kl": "kl",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
     "explore": "explorer",
     "optimal_configurations": "configurations",
+    "fit_survival": "survival",
     "overtraining_cost": "overtraining",
+    "read_kl": "klcells",
+    "rolling_mean": "kl",
     "seed_noise": "seeds",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

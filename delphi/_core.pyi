@@ -8,12 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 
 MAX_THREADS: int
 STATUS: dict[int, tuple[str, str]]
+calibration_dtype: np.dtype[np.void]
 isocurve_dtype: np.dtype[np.void]
 line_dtype: np.dtype[np.void]
 parabola_dtype: np.dtype[np.void]
 posterior_draw_dtype: np.dtype[np.void]
 posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
+rollout_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
@@ -70,6 +72,7 @@ def powerlaw_fit(
     method: Literal["profile", "grid"] = "profile",
     n_grid: int = 400,
     weigh: Literal["points", "suites"] = "points",
+    diagnose: bool = False,
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
@@ -108,3 +111,46 @@ def bootstrap_ladder(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...
+def survival_watch(
+    pmass: ArrayLike,
+    forks: ArrayLike,
+    fork_offsets: ArrayLike,
+    token_offsets: ArrayLike,
+    gen_lens: ArrayLike,
+    *,
+    threshold: float = 0.8,
+    slack: float = 0.01,
+    mask: bool = True,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.bool_] | None, NDArray[np.void]]: ...
+def rolling_mean(
+    x: ArrayLike,
+    offsets: ArrayLike,
+    window: int,
+    *,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.float64]: ...
+def kl_calibrate(
+    kl: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    window: int = 1,
+    head: int = 20,
+    q: float = 0.95,
+    scale_min: float = 1e-08,
+    order: Literal["calibrate", "smooth"] = "calibrate",
+    normalise: bool = True,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.void]]: ...
+def kl_quantiles(
+    values: ArrayLike,
+    offsets: ArrayLike,
+    groups: ArrayLike,
+    q: ArrayLike,
+    *,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,15 @@ from numpy.typing import NDArray
 from . import cells
 from .errors import DataError
 
-__all__ = ["as_array", "checked_level", "column", "floats", "frame_columns", "to_pandas"]
+__all__ = [
+    "as_array",
+    "checked_count",
+    "checked_level",
+    "column",
+    "floats",
+    "frame_columns",
+    "to_pandas",
+]
 
 
 def column(
@@ -127,3 +136,14 @@ def checked_level(level: float) -> float:
     if not number or not 0 < level < 1:
         raise DataError(f"level: expected a number between 0 and 1, got {level!r}")
     return float(level)
+
+
+def checked_count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`, or a DataError that names it."""
+    try:
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < least:
+        raise DataError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,21 @@ import numpy as np
 import pandas as pd
 
 from . import _core
-from .arrays import to_pandas
+from .arrays import checked_count, column, to_pandas
+from .draws import Rng
 from .errors import DataError, FitWarning
 from .heldout import score_held_out
-from .isoflop import Curve, IsoflopLadder, fit_isoflops
+from .intervals import RunNoise
+from .isoflop import Curve, IsoflopLadder, fit_isoflops, scatter
 from .markup import block
-from .posterior import Rng, posteriors_of_optima
+from .posterior import LawPosterior, posteriors_of_optima
 
 __all__ = ["Backtest", "backtest"]
 
 NEAR = 5.0  # times the largest fitted compute
-METHODS = ("posterior", "least squares", "notebook", "log-log line", "last value")
+METHODS = (
+    "posterior", "least squares", "notebook", "floor at 0", "log-log line", "last value",
+)  # fmt: skip
 COLUMNS = (
     "suite", "cutoff", "compute", "horizon", "target", "method", "observed", "predicted", "low",
     "high", "level", "error_percent", "inside", "width_percent",
@@ -119,8 +124,10 @@ def backtest(
 
     Targets are the optima of the larger budgets (the vertex of a parabola through the runs within
     ``truth_window`` decades of it, where the runs bracket it) and held-out runs. Besides the
-    default forecast stand the least-squares law, the notebook's recipe with its bootstrap, and two
-    baselines that any forecast must beat: a straight line in logs and the last optimum.
+    default forecast stand the least-squares law, the notebook's recipe with its bootstrap, and
+    baselines that any forecast must beat: a law without a floor, a straight line in logs (the same
+    by other residuals) and the last optimum. Held-out runs are held against intervals of a new
+    run, with the run-to-run noise that the fitted budgets show, over the root of the runs averaged.
 
     Parameters
     ----------
@@ -158,10 +165,11 @@ def backtest(
     ...      < scores["optimum", "up to 5x", "last value"])
     True
     """
-    if isinstance(first, bool) or not isinstance(first, int) or first < 3:
-        raise DataError(f"first: expected a whole number of at least 3, got {first!r}")
-    if horizon is not None and not horizon > 1:
-        raise DataError(f"horizon: expected a number above 1, got {horizon!r}")
+    first, n_boot = checked_count(first, "first", 3), checked_count(n_boot, "n_boot", 0)
+    if horizon is not None:
+        horizon = float(column([horizon], "horizon")[0])
+        if horizon <= 1:
+            raise DataError(f"horizon: expected a number above 1, got {horizon!r}")
     table = to_pandas(runs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # every fit is scored, good or bad
@@ -184,13 +192,13 @@ def backtest(
         ]
     )
     laws = posteriors_of_optima(stacked, rng=rng)
+    noise = scatter(ladder.fits[ladder.fits["used"]], ladder.curve)
     for i, (suite, cutoff, ahead) in enumerate(tasks):
         key = f"{i:09d}"
         own = stacked[stacked["suite"] == key]
         forecasts = {}
         if key in laws and laws[key].ok:
-            interval = laws[key].interval(ahead["compute"], level=level)
-            forecasts["posterior"] = interval[["mid", "low", "high"]].to_numpy()
+            forecasts["posterior"] = _default(laws[key], ahead, level, noise.get(suite))
         forecasts |= _baselines(own, ahead["compute"].to_numpy())
         old = plain.fits[(plain.fits["suite"] == suite) & (plain.fits["compute"] <= cutoff)]
         forecasts["notebook"] = _notebook(old, ahead["compute"].tolist(), level, n_boot)
@@ -220,14 +228,14 @@ def backtest(
 
 
 def _targets(runs: pd.DataFrame, seen: IsoflopLadder) -> pd.DataFrame:
-    """What forecasts are held against: suite, compute, observed, target."""
+    """What forecasts are held against: suite, compute, observed, target, n (runs averaged)."""
     optima = seen.optima[["suite", "compute", "loss_star"]]
-    optima = optima.rename(columns={"loss_star": "observed"}).assign(target="optimum")
+    optima = optima.rename(columns={"loss_star": "observed"}).assign(target="optimum", n=1)
     if not {"run_type", "state"} <= set(runs.columns):
         return optima
     held = score_held_out(runs, {})
     held = held[held["state"] == "finished"].rename(columns={"loss": "observed"})
-    held = held[["suite", "compute", "observed"]].assign(target="held-out")
+    held = held[["suite", "compute", "observed", "n"]].assign(target="held-out")
     return pd.concat([optima, held], ignore_index=True)
 
 
@@ -249,8 +257,25 @@ def _cutoffs(
     return tasks
 
 
+def _default(
+    law: LawPosterior, ahead: pd.DataFrame, level: float, noise: RunNoise | None
+) -> np.ndarray:
+    """mid, low and high of the default forecast: of the law at optima, of runs where runs are."""
+    names = ["mid", "low", "high"]
+    out = law.interval(ahead["compute"], level=level)[names].to_numpy(copy=True)
+    if noise is None:
+        return out
+    for i, target in enumerate(ahead.itertuples()):
+        if target.target == "held-out":
+            own = RunNoise(noise.sd / math.sqrt(target.n), noise.dof)
+            run = law.interval(target.compute, level=level, kind="new run", noise=own)
+            out[i] = run[names].to_numpy()[0]
+    return out
+
+
 def _baselines(own: pd.DataFrame, at: np.ndarray) -> dict[str, np.ndarray]:
-    """Least squares, a straight line in logs and the last value: points without an interval."""
+    """Least squares, with and without a floor, a straight line in logs and the last value: points
+    without an interval."""
     C, y = own["compute"].to_numpy(float), own["loss_star"].to_numpy(float)
     ends = [0, len(C)]
 
@@ -258,9 +283,11 @@ def _baselines(own: pd.DataFrame, at: np.ndarray) -> dict[str, np.ndarray]:
         return np.column_stack((values, np.full((len(at), 2), np.nan)))
 
     law = _core.powerlaw_fit(C, y, ends)[0]
+    flat = _core.powerlaw_fit(C, y, ends, floors=[0.0])[0]
     line = _core.line_fit(np.log(C), np.log(y), ends)[0]
     return {
         "least squares": points(_core.powerlaw(at, law["L_inf"], law["log_A"], law["alpha"])),
+        "floor at 0": points(_core.powerlaw(at, 0.0, flat["log_A"], flat["alpha"])),
         "log-log line": points(np.exp(line["intercept"] + line["slope"] * np.log(at))),
         "last value": points(np.full(len(at), y[np.argmax(C)])),
     }

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column, frame_columns
+from .arrays import checked_count, checked_level, column, frame_columns
+from .draws import CHUNK, Rng, generator_from, quantiles
 from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
@@ -22,7 +23,8 @@ from .markup import block
 from .parabola import NO_OPTIMUM
 from .powerlaw import Method, Score, _checked_floor
 from .progress import progress_bar
-from .status import bits, status_text
+from .provenance import HasCard, from_arrays, from_ladder, rng_words, with_origin
+from .status import HasStatus, bits, code_of, status_text
 from .threads import thread_count
 
 __all__ = ["BootstrapResult", "bootstrap_ladder", "bootstrap_law"]
@@ -35,13 +37,13 @@ Progress = Callable[[int, int], None] | None
 # (replicates, their draws' generator, columns of `at`, progress) -> forecasts and statuses
 Step = Callable[[int, np.random.Generator, slice, Progress], tuple[Column, NDArray[np.int32]]]
 
-_CHUNK = 1 << 20  # numbers drawn at a time: 8 MB, and a few milliseconds without a look at Ctrl-C
 _KEPT = 20_000_000  # forecasts held at once: 160 MB
-_SKIPPED = next(code for code, (name, _) in _core.STATUS.items() if name == "too_few_points")
+_SKIPPED = code_of("too_few_points")
+_BOUNDS = ("floor_at_zero", "floor_at_min", "alpha_at_bound")
 
 
 @dataclass(frozen=True)
-class BootstrapResult:
+class BootstrapResult(HasStatus, HasCard):
     """Forecasts of many refitted laws, as intervals.
 
     Attributes
@@ -60,6 +62,12 @@ class BootstrapResult:
     draws : ndarray, shape (n_requested - n_skipped - n_failed, n_targets), or None
         The forecasts themselves, in the order of the replicates; None where they are more than
         20 million numbers.
+    bounds : dict of str to int
+        Replicates whose law ran into a bound, by its name: "floor_at_zero", "floor_at_min",
+        "alpha_at_bound".
+    status, status_code : str, int
+        The bounds that more than (1 - level) / 2 of the replicates ran into, so that an end of
+        the interval rests on them; "ok" if there are none.
     """
 
     at: Column
@@ -72,6 +80,8 @@ class BootstrapResult:
     n_skipped: int
     n_failed: int
     draws: Column | None
+    bounds: dict[str, int]
+    status_code: int
 
     @property
     def n_ok(self) -> int:
@@ -91,12 +101,13 @@ class BootstrapResult:
         """The same as plain Python values, with the counts."""
         return {
             "intervals": self.to_frame().to_dict("records"), "kind": self.kind,
+            "bounds": self.bounds, "status": self.status,
             "n_requested": self.n_requested, "n_skipped": self.n_skipped, "n_failed": self.n_failed,
         }  # fmt: skip
 
     def summary(self) -> str:
         """A few lines for a person."""
-        lines = [f"{self.kind} bootstrap: {self._counts}"]
+        lines = [f"{self.kind} bootstrap: {self._counts}, status: {self.status}"]
         rows = zip(self.at, self.low, self.median, self.high, strict=True)
         lines += [
             f"  {compute:8.3g} FLOPs: {mid:.4f} [{low:.4f}, {high:.4f}] {self.level:.0%}"
@@ -133,7 +144,7 @@ def bootstrap_law(
     *,
     n: int = 1000,
     kind: Kind = "pairs",
-    rng: np.random.Generator | np.random.SeedSequence | int = 0,
+    rng: Rng = 0,
     level: float = 0.95,
     floor: float | None = None,
     score: Score = "loss",
@@ -148,7 +159,9 @@ def bootstrap_law(
     plus residuals, drawn with replacement or each with a random sign ("wild", Liu 1988); they are
     centred and inflated by sqrt(n / (n - 3)), n - 2 with a pinned floor. All see the scatter of
     the optima about the law, none the noise inside a budget or the bias of the parabolas:
-    `bootstrap_ladder` starts from the runs.
+    `bootstrap_ladder` starts from the runs. Percentiles of few points are narrow: through seven
+    optima 95% intervals of residuals held the truth in about 90% of simulated ladders, where
+    the profile and the posterior of `PowerLaw.interval` hold it in 95% or more.
 
     Parameters
     ----------
@@ -202,6 +215,8 @@ def bootstrap_law(
         raise DataError(f"kind: expected 'pairs', 'residual' or 'wild', got {kind!r}")
     pinned = _checked_floor(floor)
     options: dict[str, Any] = {"score": score, "method": method, "n_grid": n_grid}
+    how = {**options, "floor": pinned, "rng": rng_words(rng), "n_points": len(C)}
+    origin = from_arrays({"compute": C, "loss": y}, {"compute": compute, "loss": loss}, **how)
     residuals = None
     base = 0
     if kind != "pairs":
@@ -222,7 +237,8 @@ def bootstrap_law(
         )  # fmt: skip
         return forecasts, status
 
-    return _bootstrap(step, base, targets, n, n_points, kind, rng, level, progress)
+    drawn = _bootstrap(step, base, targets, n, n_points, kind, rng, level, progress)
+    return with_origin(drawn, origin)
 
 
 def bootstrap_ladder(
@@ -232,7 +248,7 @@ def bootstrap_ladder(
     *,
     n: int = 1000,
     resample: Resample = "residual",
-    rng: np.random.Generator | np.random.SeedSequence | int = 0,
+    rng: Rng = 0,
     level: float = 0.95,
     floor: float | None = None,
     score: Score = "loss",
@@ -325,7 +341,12 @@ def bootstrap_ladder(
         return forecasts, status
 
     kind = f"two-level {resample}"
-    return _bootstrap(step, 0, targets, n, n_runs, kind, rng, level, progress)
+    origin = from_ladder(
+        ladder, [suite], optima=compute, curve=ladder.curve, n_points=n_runs, floor=pinned,
+        score=score, method=method, n_grid=n_grid, rng=rng_words(rng),
+    )  # fmt: skip
+    drawn = _bootstrap(step, 0, targets, n, n_runs, kind, rng, level, progress)
+    return with_origin(drawn, origin)
 
 
 @dataclass(frozen=True)
@@ -405,22 +426,6 @@ def _law(C: Column, y: Column, floor: float | None, options: dict[str, Any]) -> 
         raise DataError(str(error)) from None
 
 
-def generator_from(rng: Any) -> np.random.Generator:
-    """The generator itself, or a new one from a seed.
-
-    Raises
-    ------
-    DataError
-        Not a Generator, SeedSequence or whole number of at least 0.
-    """
-    if isinstance(rng, np.random.Generator):
-        return rng
-    whole = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
-    if whole or isinstance(rng, np.random.SeedSequence):
-        return np.random.default_rng(rng)
-    raise DataError(f"rng: expected a Generator, a SeedSequence or an integer >= 0, got {rng!r}")
-
-
 def _bootstrap(
     step: Step,
     base: int,
@@ -433,9 +438,7 @@ def _bootstrap(
     progress: bool,
 ) -> BootstrapResult:
     """Run all replicates in chunks, a few targets at a time where all would not fit."""
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise DataError(f"n: expected a whole number of at least 1, got {n!r}")
-    n = int(n)
+    n = checked_count(n, "n")
     level = checked_level(level)
     generator = generator_from(rng)
     probabilities = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
@@ -443,6 +446,7 @@ def _bootstrap(
     together = max(1, min(len(at), _KEPT // n))
     passes = [slice(t, t + together) for t in range(0, len(at), together)]
     counts: dict[int, int] = {base: n} if base < 0 else {}
+    bounds_hit = dict.fromkeys(_BOUNDS, 0)
     draws: Column = np.empty((0, len(at)))
     if base >= 0:
         try:
@@ -452,7 +456,10 @@ def _bootstrap(
                     source = generator if i == len(passes) - 1 else copy.deepcopy(generator)
                     callback = _shifted(bar, i * n, len(passes) * n)
                     draws = np.empty((0, 0))  # let go of the last pass before the next one
-                    draws, counts = _one_pass(step, source, which, at, n, width, callback)
+                    bounds_hit = dict.fromkeys(_BOUNDS, 0)
+                    draws, counts = _one_pass(
+                        step, source, which, at, n, width, callback, bounds_hit
+                    )
                     for t in range(draws.shape[1]):
                         bounds[:, which.start + t] = quantiles(draws[:, t], probabilities)
         except (ValueError, TypeError, OverflowError) as error:
@@ -470,8 +477,11 @@ def _bootstrap(
     for values in (at, low, median, high, kept):
         if values is not None:
             values.setflags(write=False)
+    n_ok = n - skipped - failed
+    often = [name for name, hits in bounds_hit.items() if hits > (1 - level) / 2 * n_ok]
     return BootstrapResult(
-        at, low, median, high, float(level), kind, n, skipped, failed, kept
+        at, low, median, high, float(level), kind, n, skipped, failed, kept, bounds_hit,
+        bits(*often) if n_ok else _SKIPPED,
     )  # fmt: skip
 
 
@@ -489,12 +499,14 @@ def _one_pass(
     n: int,
     width: int,
     progress: Progress,
+    bounds: dict[str, int],
 ) -> tuple[Column, dict[int, int]]:
-    """Forecasts of the replicates with a law, and how many there are of each failure."""
+    """Forecasts of the replicates with a law, how many there are of each failure, and (added to
+    `bounds`) how many ran into a bound."""
     n_targets = len(at[which])
     kept = np.empty((n, n_targets))
     counts: dict[int, int] = {}
-    rows = max(1, _CHUNK // max(width, n_targets, 1))
+    rows = max(1, CHUNK // max(width, n_targets, 1))
     n_ok = 0
     for first in range(0, n, rows):
         size = min(rows, n - first)
@@ -504,50 +516,8 @@ def _one_pass(
             for code, count in zip(*np.unique(status[~good], return_counts=True), strict=True):
                 counts[int(code)] = counts.get(int(code), 0) + int(count)
             forecasts = forecasts[good]
+        for name in bounds:
+            bounds[name] += int(np.count_nonzero(status[good] & bits(name)))
         kept[n_ok : n_ok + len(forecasts)] = forecasts
         n_ok += len(forecasts)
     return kept[:n_ok], counts
-
-
-def quantiles(values: Column, probabilities: Column) -> Column:
-    """As `np.quantile` (linear), without a copy of a large column."""
-    n = len(values)
-    if n == 0:
-        return np.full(len(probabilities), np.nan)
-    place = (n - 1) * probabilities
-    below = np.floor(place).astype(np.int64)
-    above = np.minimum(below + 1, n - 1)
-    ranks = np.unique(np.concatenate((below, above)))
-    chosen = np.partition(values, ranks)[ranks] if n <= _CHUNK else _select(values, ranks)
-    low, high = chosen[np.searchsorted(ranks, below)], chosen[np.searchsorted(ranks, above)]
-    share = place - below
-    near_low = low + (high - low) * share
-    near_high = high - (high - low) * (1 - share)
-    return np.where(share < 0.5, near_low, near_high)
-
-
-def _select(values: Column, ranks: NDArray[np.int64]) -> Column:
-    """Order statistics of a large column, chunk by chunk: little memory, and Ctrl-C in between."""
-    n = len(values)
-    sample = np.sort(values[:: n // (_CHUNK // 16)])
-    out = np.empty(len(ranks))
-    for i, rank in enumerate(ranks):
-        centre, reach = rank / n * len(sample), 6 * np.sqrt(len(sample))
-        at, to = int(centre - reach), int(centre + reach) + 1
-        low = sample[at] if at >= 0 else -np.inf
-        high = sample[to] if to < len(sample) else np.inf
-        found = _between(values, low, high, int(rank))
-        out[i] = found if found is not None else _between(values, -np.inf, np.inf, int(rank))
-    return out
-
-
-def _between(values: Column, low: float, high: float, rank: int) -> float | None:
-    """The value of this rank if it lies in [low, high]."""
-    below, inside = 0, []
-    for first in range(0, len(values), _CHUNK):
-        chunk = values[first : first + _CHUNK]
-        below += int(np.count_nonzero(chunk < low))
-        inside.append(chunk[(chunk >= low) & (chunk <= high)])
-    near = np.concatenate(inside)
-    place = rank - below
-    return float(np.partition(near, place)[place]) if 0 <= place < len(near) else None

@@ -90,7 +90,7 @@ def _report(options: argparse.Namespace) -> str:
             budgets=options.budgets,
             on_bad=options.on_bad,
         )
-        ladder = fit_isoflops(runs, progress=_watched(options))
+        ladder = fit_isoflops(runs, curve=options.curve, progress=_watched(options))
         return _deliver(ladder, options)
 
 
@@ -100,7 +100,7 @@ def _demo(options: argparse.Namespace) -> str:
 
     with _notes(options.quiet):
         _check_output(options)
-        ladder = fit_isoflops(simulate.ladder(crashed=True, rng=options.seed))
+        ladder = fit_isoflops(simulate.ladder(crashed=True, rng=options.seed), curve=options.curve)
         return _deliver(ladder, options)
 
 
@@ -117,7 +117,13 @@ def _deliver(ladder: Any, options: argparse.Namespace) -> str:
     from delphi.report.build import write_report
     from delphi.report.content import analyse
 
-    analysis = analyse(ladder, shared_floor=options.shared_floor, forecast_at=options.at)
+    analysis = analyse(
+        ladder,
+        shared_floor=options.shared_floor,
+        forecast_at=options.at,
+        level=options.level,
+        kind=options.kind,
+    )
     report = None
     if options.output is not None:
         watched = _watched(options)
@@ -198,6 +204,16 @@ def _computes(text: str) -> tuple[float, ...]:
     return values
 
 
+def _level(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return value
+
+
 def _budgets(text: str) -> int | tuple[float, ...]:
     return int(text) if text.isdecimal() and len(text) < 3 else _computes(text)
 
@@ -239,6 +255,24 @@ def _parser() -> argparse.ArgumentParser:
         default=FORECAST_AT,
         metavar="FLOPS,...",
         help=f"compute to forecast at (default: {','.join(map(flops, FORECAST_AT))})",
+    )
+    shared.add_argument(
+        "--level",
+        type=_level,
+        default=0.95,
+        help="level of the intervals in the tables (default: 0.95)",
+    )
+    shared.add_argument(
+        "--kind",
+        choices=("mean", "new run"),
+        default="mean",
+        help="forecast the law itself, or one new run on it (default: mean)",
+    )
+    shared.add_argument(
+        "--curve",
+        choices=("windowed", "parabola", "joint", "cubic", "two-power"),
+        default="windowed",
+        help="the curve through a budget's runs (default: windowed, a parabola near its vertex)",
     )
     shared.add_argument("--json", action="store_true", help="print the tables as JSON")
     shared.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -295,6 +329,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--seed", type=int, default=0, help="of the simulation (default: 0)")
     demo.set_defaults(run=_demo)
+
+    from delphi.klcommand import add_command as add_kl
+
+    add_kl(commands)
     return parser
 
 

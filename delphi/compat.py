@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
-from .bootstrap import quantiles
+from .compat_kl import alive_mask_for_t, rolling_mean
+from .draws import quantiles
 from .errors import DataError
 from .groups import group_rows
 from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
@@ -30,6 +31,7 @@ __all__ = [
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
     "Fit",
+    "alive_mask_for_t",
     "bootstrap_scaling_fit_ci",
     "compute_optima",
     "fit_asymptotic_powerlaw_per_q",
@@ -42,6 +44,7 @@ __all__ = [
     "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
+    "rolling_mean",
     "round_sig",
     "subsample_cadamc_to_adamh_grid",
 ]
@@ -431,7 +434,7 @@ def bootstrap_scaling_fit_ci(
         kept.append(forecasts[status >= 0])
     rest = np.concatenate(kept)
     shares = np.array([ci_levels[0], 50.0, ci_levels[1]]) / 100
-    found = [tuple(quantiles(values, shares).tolist()) for values in rest.T]
+    found = [tuple(row) for row in quantiles(rest.T, shares).tolist()]
     return dict(zip(targets, found, strict=True))
 
 

@@ -17,6 +17,7 @@ from .heldout import FORECAST_AT
 from .isoflop import CURVES, WINDOW, Buckets, Curve, bucketed, fit_isoflops, sweep_runs
 from .markup import block
 from .parabola import checked_window
+from .provenance import HasCard, from_runs, with_origin
 from .status import bits, status_texts
 from .threads import thread_count
 
@@ -28,7 +29,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class IsocurveComparison:
+class IsocurveComparison(HasCard):
     """Every curve through every budget, and the law each of them leads to.
 
     Attributes
@@ -160,6 +161,7 @@ def compare_isocurves(
     width = checked_window(window)
     threads = thread_count(n_threads)
     runs, sweep, _ = sweep_runs(runs)
+    origin = from_runs(runs, None if suite is None else [suite])
     if suite is not None:
         known = sorted(runs["suite"].unique())
         if suite not in known:
@@ -172,13 +174,14 @@ def compare_isocurves(
     table, curves = _table(buckets, width, threads)
     points = sweep[["suite", "budget", "tokens", "loss"]].reset_index(drop=True)
     points.attrs["delphi"] = runs.attrs.get("delphi", {})
-    return IsocurveComparison(
+    compared = IsocurveComparison(
         table=table,
         forecasts=_forecasts(runs, computes.tolist(), width, threads),
         window=width,
         curves=curves,
         runs=points,
     )
+    return with_origin(compared, origin)
 
 
 def _table(runs: Buckets, window: float, n_threads: int) -> tuple[pd.DataFrame, pd.DataFrame]:

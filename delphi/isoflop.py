@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -13,14 +14,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arrays import column, frame_columns, to_pandas
-from .errors import DataError
+from .draws import Rng
+from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
+from .intervals import Home, IntervalMethod, Kind, RunNoise, by_suite, checked_kind
 from .markup import block
 from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
-from .posterior import Kind, LawPosterior, Rng, forecast_frame, posteriors_of_optima
+from .posterior import LawPosterior, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
+from .profile import SharedFloor
+from .profile import shared_floor as _shared_floor
 from .progress import progress_bar
+from .provenance import HasCard, Origin, of_suites, rng_words, with_origin
 from .seeds import seed_noise
 from .status import bits, failed, status_text, status_texts, warn_about
 from .threads import thread_count
@@ -45,6 +51,7 @@ Curve = Literal["windowed", "parabola", "joint", "cubic", "two-power"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 WINDOW = 0.5
 _PARABOLAS = ("windowed", "parabola")
+_N_COEFFICIENTS = {"windowed": 3, "parabola": 3, "joint": 4, "cubic": 4, "two-power": 5}
 _COEFFICIENTS = ("k0", "k1", "k2", "k3", "k4")
 LEVEL = 0.95
 
@@ -55,7 +62,7 @@ _FIT_COLUMNS = tuple(
 
 
 @dataclass(frozen=True)
-class IsoflopLadder:
+class IsoflopLadder(HasCard):
     """Parabolas of every (suite, budget) and what follows from them.
 
     Attributes
@@ -149,14 +156,24 @@ class IsoflopLadder:
             shared_floor=shared_floor, score=score, method=method,
         )  # fmt: skip
         warn_about(frame["status_code"], "suites")
-        return laws_of_frame(
+        laws = laws_of_frame(
             frame, self.optima, ("suite", compute, "loss_star"), score,
-            "pinned" if floor is not None or shared_floor else method,
+            "pinned" if floor is not None else "shared" if shared_floor else method,
         )  # fmt: skip
+        shared = _shared(laws) if shared_floor and floor is None else None
+        laws = {
+            suite: replace(law, home=Home(self, suite, compute, shared))
+            for suite, law in laws.items()
+        }
+        tied = shared_floor and floor is None
+        how = {"method": method, "weigh": "points", "n_grid": 400}
+        return of_suites(laws, self, tied=tied, optima=compute, **how)
 
     def posteriors(self, *, rng: Rng = 0) -> dict[str, LawPosterior]:
         """The posterior of each suite's law, as draws; see `delphi.fit_posterior`."""
-        return posteriors_of_optima(self.fits[self.fits["used"]], rng=rng)
+        laws = posteriors_of_optima(self.fits[self.fits["used"]], rng=rng)
+        guess = "the median standard error of the suite's optima"
+        return of_suites(laws, self, optima="compute", noise=guess, rng=rng_words(rng))
 
     def forecast(
         self,
@@ -165,6 +182,7 @@ class IsoflopLadder:
         suite: str | None = None,
         level: float = 0.95,
         kind: Kind = "mean",
+        method: IntervalMethod = "posterior",
         rng: Rng = 0,
     ) -> pd.DataFrame:
         """Loss at the optimum of compute nobody has spent yet, with an interval.
@@ -178,16 +196,19 @@ class IsoflopLadder:
         level : float
             Level of the intervals.
         kind : {"mean", "new run"}
-            The law at the optimum, or one more run on it: with the run-to-run sd of replicate
-            seeds where the suite has them, else the noise of the fit.
+            The law at the optimum, or one more run on it: with the run-to-run noise of replicate
+            seeds where the suite has them, else the scatter about the law.
+        method : {"posterior", "profile", "t", "bootstrap", "two-level"}
+            Where the interval comes from; the others as in `PowerLaw.interval`, for comparison.
+            "posterior" is the one whose coverage was measured.
         rng : Generator, SeedSequence or int
             Source of the draws.
 
         Returns
         -------
         pandas.DataFrame
-            suite, compute, low, mid, high, level, method ("posterior"), kind,
-            extrapolation_decades, status.
+            suite, compute, low, mid, high, level, method, kind, extrapolation_decades, status;
+            NaN with a status where a suite has too few optima.
 
         Raises
         ------
@@ -201,25 +222,35 @@ class IsoflopLadder:
         >>> ladder.forecast(1e22)[["low", "mid", "high"]].notna().all(axis=None).item()
         True
         """
-        fits = self.fits[self.fits["used"]]
-        if suite is not None:
-            if suite not in self.suites:
-                raise DataError(f"suite: {suite!r} is not one of {', '.join(self.suites)}")
-            fits = fits[fits["suite"] == suite]
+        if suite is not None and suite not in self.suites:
+            raise DataError(f"suite: {suite!r} is not one of {', '.join(self.suites)}")
+        checked_kind(kind)
+        names = self.suites if suite is None else [suite]
+        fits = self.fits[self.fits["used"] & self.fits["suite"].isin(names)]
         if fits.empty:
             raise DataError("no optimum to forecast from")
-        laws = posteriors_of_optima(fits, rng=rng)
-        run_sd = self._run_sd() if kind == "new run" else None
-        return forecast_frame(laws, compute, level=level, kind=kind, run_sd=run_sd)
+        noise = self.run_noise() if kind == "new run" else {}
+        options: dict[str, Any] = {"level": level, "kind": kind}
+        laws: dict[str, Any]
+        if method == "posterior":
+            laws = dict(posteriors_of_optima(fits, rng=rng))
+        else:
+            options |= {"method": method, "rng": rng}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FitWarning)  # the status column says it
+                laws = dict(self.laws())
+        return by_suite({name: laws.get(name) for name in names}, compute, noise, **options)
 
-    def _run_sd(self) -> dict[str, float]:
-        """Run-to-run sd of the suites that have replicate seeds."""
-        if not {"run_type", "state"} <= set(self.runs.columns):
-            return {}
-        noise = seed_noise(self.runs)
-        noise = noise[(noise["scope"] == "suite") & (noise["kind"] == "seeds")]
-        known = noise[np.isfinite(noise["sd"])]
-        return dict(zip(known["suite"].astype(str), known["sd"], strict=True))
+    def run_noise(self) -> dict[str, RunNoise]:
+        """Run-to-run noise of each suite: of replicate seeds where it has some (`seed_noise`),
+        else the scatter of its runs about the curves of the used budgets."""
+        noise = scatter(self.fits[self.fits["used"]], self.curve)
+        if {"run_type", "state"} <= set(self.runs.columns):
+            seeds = seed_noise(self.runs)
+            seeds = seeds[(seeds["scope"] == "suite") & (seeds["kind"] == "seeds")]
+            for row in seeds[seeds["dof"].to_numpy(float) > 0].itertuples():
+                noise[str(row.suite)] = RunNoise(float(row.sd), float(row.dof))
+        return noise
 
     @property
     def _fitted(self) -> str:
@@ -353,7 +384,26 @@ def fit_isoflops(
     fits["used"] = (code >= 0) & (code & unusable == 0)
     # What bars no optimum stands in the status; a warning for every repeated design would dull all.
     warn_about(np.where(code < 0, code, code & _barring(curve)), "buckets")
-    return IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
+    ladder = IsoflopLadder(runs=runs, fits=fits, left_out=left_out, curve=curve, window=width)
+    return with_origin(ladder, Origin(dict, {"keep": keep}))
+
+
+def scatter(fits: pd.DataFrame, curve: str) -> dict[str, RunNoise]:
+    """Scatter of the runs about the curves of their budgets, pooled by suite."""
+    noise = {}
+    for suite, own in fits.groupby("suite"):
+        dof = (own["n_used"] - _N_COEFFICIENTS[curve]).clip(lower=0)
+        if dof.sum() > 0:
+            squares = own.loc[dof > 0, "rss"].sum()
+            noise[str(suite)] = RunNoise(float(np.sqrt(squares / dof.sum())), float(dof.sum()))
+    return noise
+
+
+def _shared(laws: dict[str, PowerLaw]) -> SharedFloor | None:
+    """What the suites together say about their floor."""
+    good = [law for law in laws.values() if law.ok and law.points is not None]
+    points = [(law.points[0], law.points[1]) for law in good if law.points is not None]
+    return _shared_floor(points, [(law.L_inf, law.log_A, law.alpha) for law in good])
 
 
 def checked_curve(curve: str) -> None:

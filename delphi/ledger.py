@@ -23,6 +23,7 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     loss_columns: dict[str, None] = field(default_factory=dict)  # an ordered set
+    columns: dict[str, list[str]] = field(default_factory=dict)  # where each number comes from
 
     @classmethod
     def of(cls, runs: pd.DataFrame) -> Ledger:
@@ -44,6 +45,12 @@ class Ledger:
             why = reason if detail is None else f"{reason} {detail[i]}"
             entry = {"source": source, "row": row, "name": name or f"row {row}", "reason": why}
             self.left_out.append(entry)
+
+    def came_from(self, standard: str, origin: str) -> None:
+        """Enter where the values of a standard column come from, in words, once."""
+        known = self.columns.setdefault(standard, [])
+        if origin not in known:
+            known.append(origin)
 
     def summary(self) -> str:
         n_out = sum(self.counts.values())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,15 +12,18 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column
+from .arrays import checked_count, checked_level, column
+from .draws import Rng, generator_from
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
 from .markup import block
+from .matching import matching_distance
 from .powerlaw import PowerLaw
+from .provenance import HasCard, from_ladder, rng_words, with_origin
 from .status import bits, status_text
 from .threads import thread_count
 
-__all__ = ["OvertrainingCost", "matching_distance", "overtraining_cost"]
+__all__ = ["OvertrainingCost", "overtraining_cost"]
 
 Curvature = Literal["joint", "anchored", "symmetric"]
 Side = Literal["under", "over"]
@@ -48,7 +50,7 @@ INCLUDED = (
 
 
 @dataclass(frozen=True)
-class OvertrainingCost:
+class OvertrainingCost(HasCard):
     """The cost of training off the optimum; see `overtraining_cost`.
 
     Attributes
@@ -109,7 +111,7 @@ class OvertrainingCost:
     def to_dict(self) -> dict[str, Any]:
         """Tables as lists of plain rows, the rest as plain values."""
         return {
-            **self.__dict__,
+            **{f.name: getattr(self, f.name) for f in fields(self)},
             "table": self.table.to_dict("records"),
             "curves": self.curves.to_dict("records"),
             "failed": dict(self.failed),
@@ -135,7 +137,7 @@ def overtraining_cost(
     curvature: Curvature = "anchored",
     level: float = 0.95,
     n_boot: int = 2000,
-    rng: Any = 0,
+    rng: Rng = 0,
 ) -> OvertrainingCost:
     """What it costs to train on s times the optimal tokens, in loss and in compute.
 
@@ -171,8 +173,9 @@ def overtraining_cost(
     -------
     OvertrainingCost
         Statuses: "ok"; "no_law", "no_curvature" (numbers NaN); "no_crossing" (compute_to_match is
-        inf); "far_crossing" (beyond 1e12 times ``at``); "outside_swept_range" (s is further from
-        the optimum than any run of the used buckets).
+        inf); "unbounded_limit" (only its upper limit is); "far_crossing" (beyond 1e12 times
+        ``at``); "outside_swept_range" (s is further from the optimum than any run of the used
+        buckets).
 
     Raises
     ------
@@ -210,7 +213,7 @@ def overtraining_cost(
     if curvature not in get_args(Curvature):
         raise DataError(f"curvature: expected one of {get_args(Curvature)}, got {curvature!r}")
     level = checked_level(level)
-    n_boot = _count(n_boot, "n_boot")
+    n_boot = checked_count(n_boot, "n_boot", 0)
     suites = _suites(ladder, suite)
     laws = _laws(ladder, law, suites)
     streams = _streams(ladder, rng)
@@ -233,7 +236,9 @@ def overtraining_cost(
             f"{empty} of {len(table)} over-training costs: no law or no curvature", FitWarning,
             stacklevel=2,
         )  # fmt: skip
-    return OvertrainingCost(
+    said = {name: law.equation for name, law in laws.items()}
+    origin = from_ladder(ladder, suites, laws=said, rng=rng_words(rng))
+    cost = OvertrainingCost(
         table=table,
         curves=pd.concat(curves, ignore_index=True),
         at=forecast_at,
@@ -243,68 +248,7 @@ def overtraining_cost(
         failed=failed,
         notes=(*notes, *(INCLUDED if n_boot else ())),
     )
-
-
-def matching_distance(ratio: ArrayLike, alpha: ArrayLike, exponent: ArrayLike) -> Floats:
-    """How far, in ln C, a run off the optimum is behind: the smallest x >= 0 that solves
-
-        exp(-alpha x) + ratio exp(exponent x) = 1,
-
-    with ratio the penalty over the reducible loss A C^-alpha where x = 0, and exponent that of the
-    penalty in C.
-
-    Parameters
-    ----------
-    ratio : array_like
-        >= 0; arguments broadcast.
-    alpha : array_like
-        > 0.
-    exponent : array_like
-        Any sign; the penalty falls where it is negative.
-
-    Returns
-    -------
-    ndarray
-        inf where there is no solution, NaN where an argument is NaN or out of its range.
-
-    Notes
-    -----
-    The left side is convex and at least 1 at x = 0. It ends at 0 for a negative exponent, so that
-    there is one solution; at the ratio for a flat penalty; and it turns back up for a growing one,
-    at a point known in closed form. Newton's method climbs to the first solution of a convex
-    function from its left without overshooting.
-
-    Examples
-    --------
-    >>> matching_distance([0.0, 0.5, 1.0], 0.5, 0.0).round(6).tolist()
-    [0.0, 1.386294, inf]
-    """
-    u, a, p = np.broadcast_arrays(
-        np.asarray(ratio, float), np.asarray(alpha, float), np.asarray(exponent, float)
-    )
-    valid = (u >= 0) & (a > 0) & np.isfinite(a) & np.isfinite(p)
-    u, a, p = np.where(valid, u, 0.0), np.where(valid, a, 1.0), np.where(valid, p, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # A penalty that grows: the lowest point, if it is to the right and low enough.
-        turn = np.where(p > 0, (np.log(a) - np.log(p) - np.log(u)) / (a + p), np.inf)
-        lowest = np.expm1(-a * turn) + u * np.exp(p * turn)
-        solvable = (p < 0) | ((p == 0) & (u < 1)) | ((p > 0) & (turn > 0) & (lowest <= 0))
-        solvable = (u == 0) | (solvable & (u < np.inf))
-        # Bounds: a sum of exponentials lies between those of its slower and its faster rate.
-        flat = -np.log1p(-u) / a
-        low = np.where(p < 0, np.log1p(u) / np.maximum(a, -p), flat)
-        high = np.where(p < 0, np.log1p(u) / np.minimum(a, -p), np.where(p > 0, turn, flat))
-    x = np.where(solvable & (u > 0), low, 0.0)
-    u, high = np.where(solvable, u, 0.0), np.where(solvable & (u > 0), high, 0.0)
-    for _ in range(200):
-        above = np.expm1(-a * x) + u * np.exp(p * x)
-        slope = -a * np.exp(-a * x) + p * u * np.exp(p * x)
-        step = np.where((above > 0) & (slope < 0), -above / np.where(slope < 0, slope, -1.0), 0.0)
-        x = np.minimum(x + step, high)
-        if not np.any(step > 1e-15 * x):
-            break
-    found: Floats = np.where(valid, np.where(solvable, x, np.inf), np.nan)
-    return found
+    return with_origin(cost, origin)
 
 
 @dataclass(frozen=True)
@@ -386,6 +330,7 @@ def _suite_cost(
         "no_law": (log_s != 0) & (not has_law),
         "no_curvature": np.isnan(penalty),
         "no_crossing": distance == np.inf,
+        "unbounded_limit": (high[1] == np.inf) & (distance < np.inf),
         "far_crossing": (distance > FAR) & (distance < np.inf),
         "outside_swept_range": np.abs(log_s) > reach + 1e-9,
     }
@@ -454,7 +399,7 @@ def _law_replicates(
     """alpha and ln A of laws refitted to the law's own predictions plus resampled residuals."""
     n_boot, m = index.shape
     nothing = np.full(n_boot, np.nan)
-    pinned = law is not None and law.method == "pinned"
+    pinned = law is not None and law.method in ("pinned", "shared")
     dof = m - (2 if pinned else 3)
     if law is None:
         return nothing, nothing
@@ -566,12 +511,9 @@ def _laws(
     raise DataError(f"law: expected a PowerLaw or a mapping of them, got {type(law).__name__}")
 
 
-def _streams(ladder: IsoflopLadder, rng: Any) -> dict[str, np.random.Generator]:
+def _streams(ladder: IsoflopLadder, rng: Rng) -> dict[str, np.random.Generator]:
     """A generator a suite, so that a suite's draws do not depend on which others are asked for."""
-    try:
-        parent = np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"rng: {error}") from None
+    parent = generator_from(rng)
     seeds = parent.integers(0, 2**63, len(ladder.suites))
     return {
         suite: np.random.default_rng(int(seed))
@@ -583,13 +525,3 @@ def _positive(value: Any, name: str) -> float:
     if np.ndim(value) != 0:
         raise DataError(f"{name}: expected one number, got {value!r}")
     return float(column([value], name)[0])
-
-
-def _count(value: Any, name: str) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0:
-        raise DataError(f"{name}: expected a whole number of at least 0, got {value!r}")
-    return number

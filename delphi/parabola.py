@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from . import _core
 from .arrays import column, floats
 from .errors import DataError
 from .markup import block
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, one_warning
 
 __all__ = ["NO_OPTIMUM", "Parabola", "checked_window", "fit_parabola"]
@@ -23,7 +24,7 @@ NO_OPTIMUM = ("concave", "clipped", "unbracketed", "saturated")
 
 
 @dataclass(frozen=True)
-class Parabola(HasStatus):
+class Parabola(HasStatus, HasCard):
     """One IsoFLOP parabola, loss = a x^2 + b x + c in x = log10(tokens).
 
     Attributes
@@ -96,7 +97,8 @@ class Parabola(HasStatus):
 
     def to_dict(self) -> dict[str, Any]:
         """Fields and status as plain Python values."""
-        return {**self.__dict__, "status": self.status}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"status": self.status}
 
     def to_frame(self) -> pd.DataFrame:
         """The same as a frame of one row."""
@@ -197,7 +199,9 @@ def fit_parabola(
     values["joint_tokens_star"] = 10.0 ** values["joint_x_star"]
     fit = Parabola(**values, status_code=code)
     one_warning(code, "fit_parabola")
-    return fit
+    columns = {"tokens": T, "loss": y} | ({} if N is None else {"params": N})
+    given = {"tokens": tokens, "loss": loss, "params": params}
+    return with_origin(fit, from_arrays(columns, given, window=width or "all points"))
 
 
 def checked_window(window: float) -> float:

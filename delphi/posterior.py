@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column
-from .errors import DataError
+from .arrays import checked_count, checked_level, column
+from .draws import Rng, generator_from
 from .groups import group_rows
+from .intervals import Kind, RunNoise, checked_kind, interval_frame
 from .markup import block
-from .status import HasStatus, bits, one_warning, status_texts
+from .provenance import HasCard, from_arrays, rng_words, with_origin
+from .status import HasStatus, bits, one_warning
 from .threads import thread_count
 
-__all__ = ["LawPosterior", "fit_posterior", "forecast_frame", "posteriors"]
+__all__ = ["LawPosterior", "fit_posterior", "posteriors"]
 
-Kind = Literal["mean", "new run"]
-# A string, since evaluating it would import numpy.random, 10 ms.
-Rng: TypeAlias = "np.random.Generator | np.random.SeedSequence | int | None"
 
 # The prior, in round numbers and the same for everybody. Noise variance about the asymptotic law
 # may fall with compute (small models follow it less closely); the s.e. of the optima says how large
@@ -33,15 +31,13 @@ NOISE_DOF = 5.0
 # Where the scatter looks like misfit (power > 0), the future shares it: an error of sigma beyond
 # the data, growing by this many sigma a decade.
 MISFIT_GROWTH = 5.0
-EXTRAPOLATED = (
-    0.2  # share of the fitted decades beyond which a forecast rests on the form of the law
-)
 MISFIT_LEVEL = 0.99  # of the chi-square test of the law against the noise of its optima
 N_DRAWS = 4096
+_OPEN = ("floor_not_identified", "alpha_weak")
 
 
 @dataclass(frozen=True)
-class LawPosterior(HasStatus):
+class LawPosterior(HasStatus, HasCard):
     """Draws of laws loss = L_inf + A C^-alpha that the data leave possible.
 
     Attributes
@@ -56,8 +52,8 @@ class LawPosterior(HasStatus):
     L_inf_spread : float
         Sd of L_inf over the sd of its prior, uniform on [0, min loss]; near 1 the data say nothing.
     status, status_code : str, int
-        "ok", a failure (all draws NaN), "floor_not_identified", "alpha_at_bound", or "misfit"
-        where the optima of a ladder scatter more than the fits of their buckets explain.
+        "ok", a failure (all draws NaN), "floor_not_identified", "alpha_weak", "alpha_at_bound", or
+        "misfit" where the optima of a ladder scatter more than the fits of their buckets explain.
     """
 
     draws: NDArray[np.void]
@@ -76,7 +72,7 @@ class LawPosterior(HasStatus):
         return values
 
     def sample(
-        self, compute: ArrayLike, *, kind: Kind = "mean", run_sd: float | None = None
+        self, compute: ArrayLike, *, kind: Kind = "mean", noise: RunNoise | None = None
     ) -> NDArray[np.float64]:
         """Draws of what will be seen at a compute, shape (n_draws, n_compute).
 
@@ -86,19 +82,19 @@ class LawPosterior(HasStatus):
             FLOPs, > 0.
         kind : {"mean", "new run"}
             The law itself, with the misfit that its scatter suggests; or one more run on it.
-        run_sd : float, optional
-            Run-to-run sd for "new run", as from replicate seeds; the noise of the fit by default.
+        noise : RunNoise, optional
+            Run-to-run noise for "new run", as from `IsoflopLadder.run_noise`; that of the fit by
+            default.
         """
-        if kind not in ("mean", "new run"):
-            raise DataError(f"kind: expected 'mean' or 'new run', got {kind!r}")
+        checked_kind(kind)
         C = column(np.atleast_1d(np.asarray(compute)), "compute")
         d = self.draws
         decades = np.maximum(np.log10(C / self.compute_max), 0)
         misfit = np.where(d["power"] > 0, d["sigma"], 0.0) * self.seed[:, 0]
         loss = self.predict(C) + misfit[:, None] * (1 + MISFIT_GROWTH * decades)
         if kind == "new run":
-            sd = d["sigma"] if run_sd is None else np.full(len(d), float(run_sd))
-            loss = loss + (sd * self.seed[:, 1])[:, None]
+            own = self.seed[:, 1]
+            loss = loss + (d["sigma"] * own if noise is None else noise.spread(own))[:, None]
         return loss
 
     def interval(
@@ -107,9 +103,16 @@ class LawPosterior(HasStatus):
         *,
         level: float = 0.95,
         kind: Kind = "mean",
-        run_sd: float | None = None,
+        noise: RunNoise | None = None,
     ) -> pd.DataFrame:
         """Central interval of the loss at each compute.
+
+        Parameters
+        ----------
+        compute, kind, noise
+            As in `sample`.
+        level : float
+            Level of the interval.
 
         Returns
         -------
@@ -137,32 +140,18 @@ class LawPosterior(HasStatus):
         C = column(np.atleast_1d(np.asarray(compute)), "compute")
         tail = (1 - level) / 2
         if self.ok:
-            values = self.sample(C, kind=kind, run_sd=run_sd)
+            values = self.sample(C, kind=kind, noise=noise)
             low, mid, high = np.quantile(values, [tail, 0.5, 1 - tail], axis=0)
         else:
             low = mid = high = np.full(len(C), np.nan)
-        reach = np.log10(C / self.compute_max)
-        codes = np.full(len(C), self.status_code)
-        if self.ok:
-            span = np.log10(self.compute_max / self.compute_min)
-            codes[reach > EXTRAPOLATED * span] |= bits("extrapolated")
-        return pd.DataFrame(
-            {
-                "compute": C,
-                "low": low,
-                "mid": mid,
-                "high": high,
-                "level": level,
-                "method": "posterior",
-                "kind": kind,
-                "extrapolation_decades": reach,
-                "status": status_texts(codes),
-            }
-        )
+        return interval_frame(
+            C, (low, mid, high), np.full(len(C), self.status_code, np.int64),
+            (self.compute_min, self.compute_max), level, "posterior", kind,
+        )  # fmt: skip
 
     def parameters(self, *, level: float = 0.95) -> pd.DataFrame:
         """Median and central interval of L_inf, alpha and sigma, one row each."""
-        tail = (1 - level) / 2
+        tail = (1 - checked_level(level)) / 2
         rows = []
         for name in ("L_inf", "alpha", "sigma"):
             low, mid, high = np.quantile(self.draws[name], [tail, 0.5, 1 - tail])
@@ -243,12 +232,17 @@ def fit_posterior(
     """
     C = column(compute, "compute")
     y = column(loss, "loss", n=len(C))
+    if noise is not None:
+        noise = float(column([noise], "noise")[0])
     law = posteriors(
         C, y, np.array([0, len(C)]), noise=None if noise is None else np.array([noise]),
         n_draws=n_draws, rng=rng,
     )[0]  # fmt: skip
     one_warning(law.status_code, "fit_posterior")
-    return law
+    given = {"compute": compute, "loss": loss}
+    guess = "none" if noise is None else float(noise)
+    origin = from_arrays({"compute": C, "loss": y}, given, noise=guess, rng=rng_words(rng))
+    return with_origin(law, origin)
 
 
 def posteriors(
@@ -262,9 +256,8 @@ def posteriors(
     n_threads: int | None = None,
 ) -> list[LawPosterior]:
     """`fit_posterior` for many suites in one call; all share their random numbers."""
-    if isinstance(n_draws, bool) or not isinstance(n_draws, int) or n_draws < 1:
-        raise DataError(f"n_draws: expected a whole number of at least 1, got {n_draws!r}")
-    generator = np.random.default_rng(rng)
+    n_draws = checked_count(n_draws, "n_draws")
+    generator = generator_from(rng)
     uniforms = generator.random((n_draws, 4))
     # One draw from each of n_draws equal shares of the mass: less scatter in the quantiles.
     uniforms[:, 0] = (np.arange(n_draws) + uniforms[:, 0]) / n_draws
@@ -291,25 +284,6 @@ def posteriors(
     return laws
 
 
-def forecast_frame(
-    laws: dict[str, LawPosterior],
-    compute: ArrayLike,
-    *,
-    level: float = 0.95,
-    kind: Kind = "mean",
-    run_sd: Mapping[str, float] | None = None,
-) -> pd.DataFrame:
-    """Intervals of several suites below each other, with a first column ``suite``."""
-    frames = []
-    for suite, law in laws.items():
-        frame = law.interval(compute, level=level, kind=kind, run_sd=(run_sd or {}).get(suite))
-        frame.insert(0, "suite", suite)
-        frames.append(frame)
-    if not frames:
-        raise DataError("no suite to forecast")
-    return pd.concat(frames, ignore_index=True)
-
-
 def posteriors_of_optima(
     fits: pd.DataFrame, *, n_draws: int = N_DRAWS, rng: Rng = 0
 ) -> dict[str, LawPosterior]:
@@ -328,13 +302,18 @@ def posteriors_of_optima(
         own = own[np.isfinite(own) & (own > 0)]
         noise[s] = np.median(own) if len(own) else 0.0
     laws = posteriors(compute, loss, offsets, noise=noise, n_draws=n_draws, rng=rng)
-    least = _core.powerlaw_fit(compute, loss, offsets)
+    least = _core.powerlaw_fit(compute, loss, offsets, diagnose=True)
     dof = np.diff(offsets) - 3.0
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = least["rss"] / noise**2
         misfit = (noise > 0) & (dof > 0) & (excess > _core.chi2_quantile(MISFIT_LEVEL, dof))
-    named = zip(keys["suite"], laws, misfit, strict=True)
+    # What least squares says of floor and exponent holds for the posterior too, and the other way.
+    told = np.where(least["status"] > 0, least["status"] & bits(*_OPEN), 0)
+    told |= np.where(misfit, bits("misfit"), 0)
+    named = zip(keys["suite"], laws, told.tolist(), strict=True)
     return {
-        suite: replace(law, status_code=law.status_code | bits("misfit")) if bad and law.ok else law
-        for suite, law, bad in named
+        suite: with_origin(replace(law, status_code=law.status_code | code), law._origin)
+        if code and law.ok
+        else law
+        for suite, law, code in named
     }

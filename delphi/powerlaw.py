@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column, floats, frame_columns
+from .arrays import checked_count, column, floats, frame_columns
+from .draws import Rng
 from .errors import DataError
 from .groups import group_rows
+from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval, law_posterior
 from .markup import block
-from .profile import profile_floor, profile_interval, t_interval
+from .profile import profile_floor
 from .progress import progress_bar
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, one_warning, status_texts, warn_about
 from .threads import thread_count
+
+if TYPE_CHECKING:
+    from .posterior import LawPosterior
 
 __all__ = ["PowerLaw", "fit_power_law", "fit_power_laws"]
 
@@ -30,7 +36,7 @@ Weigh = Literal["points", "suites"]
 
 
 @dataclass(frozen=True)
-class PowerLaw(HasStatus):
+class PowerLaw(HasStatus, HasCard):
     """A fitted law loss = L_inf + A C^-alpha.
 
     Attributes
@@ -46,13 +52,17 @@ class PowerLaw(HasStatus):
     score : str
         Space the residuals were squared in: "loss", or "log" for log(loss - L_inf).
     method : str
-        How L_inf was found: "profile", "grid", or "pinned" by the caller.
+        How L_inf was found: "profile", "grid", "pinned" by the caller, or "shared" with other
+        suites.
     compute_min, compute_max : float
         Range of compute it was fitted on.
     status, status_code : str, int
         "ok", a failure (all numbers NaN), or the warnings that apply.
     points : numpy.ndarray, shape (2, n)
         Compute and loss it was fitted to, for profiles and intervals.
+    home : Home or None
+        The ladder, suite and compute column behind the points, of a law from
+        `IsoflopLadder.laws`, which keeps its ladder.
     """
 
     L_inf: float
@@ -67,6 +77,7 @@ class PowerLaw(HasStatus):
     compute_max: float
     status_code: int
     points: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+    home: Home | None = field(default=None, compare=False, repr=False)
 
     @property
     def compute_range(self) -> tuple[float, float]:
@@ -133,9 +144,9 @@ class PowerLaw(HasStatus):
         >>> bool(abs(table["rss"].min() / law.rss - 1) < 0.5)
         True
         """
-        table = profile_floor(*self._points(), n)
+        table = profile_floor(*self._points(), checked_count(n, "n", 2))
         for C in column([] if at is None else np.atleast_1d(np.asarray(at)), "at", least=0):
-            table[f"loss_at_{C:g}"] = _core.powerlaw(
+            table[f"loss_at_{float(C)!r}"] = _core.powerlaw(
                 C, table["L_inf"].to_numpy(), table["log_A"].to_numpy(), table["alpha"].to_numpy()
             )
         return table
@@ -145,10 +156,12 @@ class PowerLaw(HasStatus):
         compute: ArrayLike,
         *,
         level: float = 0.95,
-        method: Literal["profile", "t", "bootstrap", "posterior"] = "profile",
-        rng: Any = 0,
+        method: IntervalMethod = "profile",
+        kind: Kind = "mean",
+        noise: RunNoise | None = None,
+        rng: Rng = 0,
     ) -> pd.DataFrame:
-        """Interval of the law (its mean curve) at each compute.
+        """Interval of the loss at each compute.
 
         Parameters
         ----------
@@ -156,18 +169,25 @@ class PowerLaw(HasStatus):
             In the unit of the fit, > 0.
         level : float
             Level of the interval.
-        method : {"profile", "t", "bootstrap", "posterior"}
+        method : {"profile", "t", "bootstrap", "two-level", "posterior"}
             "profile": all laws whose residuals stay below the F bound, for a free floor; "t":
-            linearised, for a pinned or shared floor; "bootstrap": resampled points;
+            linearised, for a pinned or shared floor; "bootstrap": resampled residuals of the
+            points; "two-level": resampled runs, of a law from `IsoflopLadder.laws`;
             "posterior": `delphi.fit_posterior`.
-        rng : Generator, SeedSequence or int
-            For the last two.
+        kind : {"mean", "new run"}
+            The law itself, or one more run on it.
+        noise : RunNoise, optional
+            Run-to-run noise for "new run"; by default that of the ladder's replicate seeds, else
+            the scatter about the law.
+        rng : Generator, SeedSequence, int or None
+            For the methods that draw.
 
         Returns
         -------
         pandas.DataFrame
-            compute, low, mid, high, level, method, kind ("mean"), status: "ok", or the bound of
-            L_inf that an end runs into.
+            compute, low, mid, high, level, method, kind, extrapolation_decades, status: the law's,
+            the bound of L_inf that an end runs into, and "extrapolated" beyond the data by more
+            than a fifth of their span in decades, where everything rests on the form of the law.
 
         Raises
         ------
@@ -176,45 +196,30 @@ class PowerLaw(HasStatus):
 
         Examples
         --------
-        >>> law = fit_power_law([1e18, 1e19, 1e20, 1e21, 1e22], [4.0, 3.25, 2.75, 2.42, 2.21])
-        >>> row = law.interval(1e23).iloc[0]
-        >>> bool(row.low < law.predict(1e23) < row.high)
+        >>> C = [1e18, 1e19, 1e20, 1e21, 1e22, 1e23]
+        >>> law = fit_power_law(C, [4.0, 3.25, 2.75, 2.42, 2.21, 2.07])
+        >>> row = law.interval(1e24).iloc[0]
+        >>> bool(row.low < law.predict(1e24) < row.high)
         True
         """
-        C, y = self._points()
-        at = column(np.atleast_1d(np.asarray(compute)), "compute")
-        level = checked_level(level)
-        codes = np.zeros(len(at), np.int64)
-        mid = self.predict(at)
-        if method == "profile":
-            if self.method == "pinned":
-                raise DataError("method='profile' is for a free floor; a pinned one takes 't'")
-            low, high, codes = profile_interval(C, y, self.rss, at, level)
-        elif method == "t":
-            if self.method != "pinned":
-                raise DataError("method='t' is for a pinned or shared floor; a free one 'profile'")
-            low, high = t_interval(C, y, (self.L_inf, self.log_A, self.alpha), at, level)
-        elif method == "bootstrap":
-            from .bootstrap import bootstrap_law
+        return law_interval(
+            self, compute, level=level, method=method, kind=kind, noise=noise, rng=rng
+        )
 
-            floor = self.L_inf if self.method == "pinned" else None
-            drawn = bootstrap_law(C, y, at, floor=floor, level=level, rng=rng)
-            low, high = drawn.low, drawn.high
-        elif method == "posterior":
-            from .posterior import fit_posterior
+    def posterior(self, *, rng: Rng = 0) -> LawPosterior:
+        """The posterior of this law, as draws: `delphi.fit_posterior` on its points.
 
-            frame = fit_posterior(C, y, rng=rng).interval(at, level=level)
-            low, mid, high = (frame[name].to_numpy() for name in ("low", "mid", "high"))
-        else:
-            raise DataError(
-                "method: expected 'profile', 't', 'bootstrap' or 'posterior', got " + repr(method)
-            )
-        return pd.DataFrame(
-            {
-                "compute": at, "low": low, "mid": mid, "high": high, "level": level,
-                "method": method, "kind": "mean", "status": status_texts(codes),
-            }
-        )  # fmt: skip
+        Parameters
+        ----------
+        rng : Generator, SeedSequence, int or None
+            Source of the draws.
+
+        Raises
+        ------
+        DataError
+            No law, or a pinned or shared floor.
+        """
+        return law_posterior(self, rng)
 
     @property
     def equation(self) -> str:
@@ -225,7 +230,7 @@ class PowerLaw(HasStatus):
 
     def to_dict(self) -> dict[str, Any]:
         """Fields and status as plain Python values."""
-        names = [f.name for f in fields(self) if f.name != "points"]
+        names = [f.name for f in fields(self) if f.name not in ("points", "home")]
         return {name: getattr(self, name) for name in names} | {"status": self.status}
 
     def to_frame(self) -> pd.DataFrame:
@@ -381,7 +386,8 @@ def fit_power_law(
         points=np.stack((C, y)),
     )
     one_warning(law.status_code, "fit_power_law")
-    return law
+    given = {"compute": compute, "loss": loss}
+    return with_origin(law, from_arrays({"compute": C, "loss": y}, given, n_grid=n_grid))
 
 
 def fit_power_laws(
@@ -518,7 +524,7 @@ def _fit(
             return _core.powerlaw_fit(
                 compute, loss, offsets, sets=sets, floors=floors,
                 score=cast(Score, score), method=cast(Method, method), n_grid=n_grid,
-                weigh=cast(Weigh, weigh), n_threads=n_threads, progress=callback,
+                weigh=cast(Weigh, weigh), diagnose=True, n_threads=n_threads, progress=callback,
             )  # fmt: skip
     except (ValueError, TypeError, OverflowError) as error:
         raise DataError(str(error)) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,11 +13,19 @@ from . import _core
 from .errors import DataError
 from .status import bits
 
-__all__ = ["likelihood_bound", "profile_floor", "profile_interval", "t_interval"]
+__all__ = [
+    "SharedFloor",
+    "likelihood_bound",
+    "profile_floor",
+    "profile_interval",
+    "shared_floor",
+    "t_interval",
+]
 
 Column = NDArray[np.float64]
 N_ALPHA = 200
 ALPHAS = (1e-4, 20.0)
+STEEPEST = 500.0  # alpha times the span of ln C, as in the core
 
 
 def profile_floor(compute: Column, loss: Column, n: int) -> pd.DataFrame:
@@ -57,7 +68,7 @@ def _linear(x: Column, y: Column, alpha: Column, floor: float | None) -> tuple[C
 
 
 def profile_interval(
-    compute: Column, loss: Column, rss: float, at: Column, level: float
+    compute: Column, loss: Column, fitted: tuple[float, float], at: Column, level: float
 ) -> tuple[Column, Column, NDArray[np.int64]]:
     """Profile-likelihood interval of the law at each compute: low, high and a status code.
 
@@ -65,22 +76,25 @@ def profile_interval(
     (Bates and Watts 1988, section 6.1), the floor inside [0, min loss]. For fixed alpha those laws
     are an ellipse in (L_inf, amplitude), so its extremes at a compute have a closed form; alpha is
     scanned on a grid that zooms to where the ellipse exists. An end at which the floor sits at a
-    bound is flagged.
+    bound is flagged. ``fitted`` is the alpha and the rss of the law itself.
     """
+    best_alpha, rss = fitted
     dof = len(compute) - 3
     if dof < 1:
         raise DataError(
             "a profile interval needs at least four points: nothing is left to judge by"
         )
-    scale = compute.max()
+    scale = compute.min()  # so that every exponential is at most 1
     x = np.log(compute / scale)
-    bound = likelihood_bound(rss, dof, level)
+    # what rounding adds to a sum of squares must not leave the law itself outside
+    rounding = len(loss) * (16 * np.finfo(float).eps * np.abs(loss).max()) ** 2
+    bound = likelihood_bound(rss, dof, level) + rounding
     top = float(np.nextafter(loss.min(), 0))
     edges = {0.0: bits("floor_at_zero"), top: bits("floor_at_min")}
     low, high = np.full(len(at), np.inf), np.full(len(at), -np.inf)
     codes = {-1: np.zeros(len(at), np.int64), 1: np.zeros(len(at), np.int64)}
     for floor in (None, *edges):
-        alpha = _inside(x, loss, bound, floor, top)
+        alpha = _inside(x, loss, bound, floor, best_alpha)
         if alpha is None:
             continue
         L, B, best, v_ll, v_lb, v_bb = _linear(x, loss, alpha, floor)
@@ -106,11 +120,15 @@ def profile_interval(
     return low, high, codes[-1] | codes[1]
 
 
-def _inside(x: Column, y: Column, bound: float, floor: float | None, top: float) -> Column | None:
-    """Alphas at which some law stays below the bound, evenly spaced; None if there are none."""
-    lo, hi = ALPHAS
+def _inside(x: Column, y: Column, bound: float, floor: float | None, own: float) -> Column | None:
+    """Alphas at which some law stays below the bound, evenly spaced in logs, with the law's own;
+    None if there are none."""
+    lo, hi = ALPHAS[0], min(ALPHAS[1], STEEPEST / float(np.ptp(x)))
     alpha = np.geomspace(lo, hi, 4 * N_ALPHA)
+    inside = np.zeros(0, np.int64)
     for _ in range(12):
+        if alpha[0] < own < alpha[-1]:
+            alpha = np.sort(np.append(alpha, own))
         best = _linear(x, y, alpha, floor)[2]
         inside = np.flatnonzero(best <= bound)
         if len(inside) == 0:
@@ -124,27 +142,72 @@ def _inside(x: Column, y: Column, bound: float, floor: float | None, top: float)
     return alpha if len(inside) else None
 
 
-def t_interval(
-    compute: Column, loss: Column, law: tuple[float, float, float], at: Column, level: float
-) -> tuple[Column, Column]:
-    """Student-t interval of a law whose floor is given: (L_inf, log_A, alpha) at each compute.
+class SharedFloor(NamedTuple):
+    """What several suites together say about a floor they share."""
 
-    The law linearised in (log_A, alpha) at its least-squares fit; noise from the residuals, so the
-    interval widens with lack of fit.
+    information: float  # inverse variance of the floor, in units of 1 / sigma^2
+    sigma: float  # noise sd, pooled
+    dof: int
+
+
+def _design(compute: Column, law: tuple[float, float, float]) -> tuple[Column, Column]:
+    """Amplitude term of the law at its points, and d term / d (log_A, alpha), alpha centred."""
+    _, log_A, alpha = law
+    term = np.exp(log_A - alpha * np.log(compute))
+    d = np.log(compute) - np.log(compute).mean()
+    return term, np.column_stack((term, -term * d))
+
+
+def shared_floor(
+    points: Sequence[tuple[Column, Column]], laws: Sequence[tuple[float, float, float]]
+) -> SharedFloor | None:
+    """The joint least-squares fit of one floor and an amplitude and exponent a suite, linearised.
+
+    None where no point is left over to judge by. The floor's information is, over the suites, what
+    is left of a constant once each suite's own two coefficients have taken their share.
+    """
+    dof = sum(len(C) for C, _ in points) - 2 * len(points) - 1
+    if dof < 1:
+        return None
+    information = squares = 0.0
+    for (compute, loss), law in zip(points, laws, strict=True):
+        term, design = _design(compute, law)
+        q, _ = np.linalg.qr(design)
+        left = 1 - q @ q.sum(0)
+        information += float(left @ left)
+        squares += float(((loss - law[0] - term) ** 2).sum())
+    return SharedFloor(information, float(np.sqrt(squares / dof)), dof)
+
+
+def t_interval(
+    compute: Column,
+    loss: Column,
+    law: tuple[float, float, float],
+    at: Column,
+    level: float,
+    shared: SharedFloor | None = None,
+) -> tuple[Column, Column]:
+    """Student-t interval of a law (L_inf, log_A, alpha) whose floor was pinned or is shared.
+
+    The law linearised in (log_A, alpha) at its least-squares fit, and in the floor where it is
+    shared and so was estimated too; noise from the residuals, so the interval widens with lack of
+    fit. About a pinned floor the interval is of log(loss - L_inf), which keeps it above the floor.
     """
     L_inf, log_A, alpha = law
-    dof = len(compute) - 2
+    term, design = _design(compute, law)
+    residual = loss - L_inf - term
+    dof = len(compute) - 2 if shared is None else shared.dof
     if dof < 1:
         raise DataError("a t interval needs at least three points: nothing is left to judge by")
-    centre = float(np.log(compute).mean())
-    d = np.log(compute) - centre
-    term = np.exp(log_A - alpha * np.log(compute))
-    design = np.column_stack((term, -term * d))
-    residual = loss - L_inf - term
-    _, r = np.linalg.qr(design)
-    sigma = np.sqrt(residual @ residual / dof)
+    sigma = float(np.sqrt(residual @ residual / dof)) if shared is None else shared.sigma
+    q, r = np.linalg.qr(design)
     ahead = np.exp(log_A - alpha * np.log(at))
-    gradient = np.column_stack((ahead, -ahead * (np.log(at) - centre)))
-    half = float(_core.t_quantile(0.5 + level / 2, float(dof))) * sigma
-    half = half * np.linalg.norm(np.linalg.solve(r.T, gradient.T), axis=0)
+    d = np.log(at) - np.log(compute).mean()
+    gradient = np.linalg.solve(r.T, np.stack((ahead, -ahead * d)))
+    reach = float(_core.t_quantile(0.5 + level / 2, float(dof))) * sigma
+    if shared is None:
+        share = reach * np.linalg.norm(gradient, axis=0) / ahead
+        return L_inf + ahead * np.exp(-share), L_inf + ahead * np.exp(share)
+    floor = 1 - gradient.T @ q.sum(0)  # how the forecast follows the floor, the rest refitted
+    half = reach * np.sqrt((gradient**2).sum(0) + floor**2 / shared.information)
     return L_inf + ahead - half, L_inf + ahead + half

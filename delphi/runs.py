@@ -51,6 +51,7 @@ STANDARD_COLUMNS = (
 
 SourceLike = Any  # str | PathLike | DataFrame (pandas, polars, pyarrow) | list of any | row dicts
 TEXT = ("name", "suite", "run_type", "seed", "state")
+NUMBERS = (*REQUIRED, "budget")
 
 Words = NDArray[Any]  # object array of str
 SuiteRules = Mapping[str, str] | Callable[[str], "str | None"] | str | None
@@ -100,7 +101,8 @@ def read_runs(
         ``depth`` (layers, NaN where unknown), if a source has it.
         ``attrs["delphi"]`` has ``sources``, ``read`` (rows seen), ``left_out`` (the first 1000
         rows left out, each with source, row, name and reason), ``left_out_counts`` (all of them,
-        by reason), ``notes`` and ``loss_column``.
+        by reason), ``notes``, ``loss_column`` and ``columns`` (in words, which columns and units
+        params, tokens, flops, budget and loss come from).
 
     Raises
     ------
@@ -151,6 +153,7 @@ def read_runs(
         "left_out_counts": dict(ledger.counts),
         "notes": ledger.notes,
         "loss_column": ", ".join(ledger.loss_columns),
+        "columns": ledger.columns,
     }
     if ledger.counts or ledger.notes:
         warnings.warn(ledger.summary(), DataWarning, stacklevel=2)
@@ -262,6 +265,8 @@ def _standard(
         f"{table.label}: column {c!r} is not used: runs it flags are kept" for c in flagged
     ]
     ledger.loss_columns.setdefault(found["loss"].column)
+    for standard in NUMBERS:
+        ledger.came_from(standard, _origin_of(standard, found, derived, budgets))
 
     text = {s: words(raw[found[s].column]) for s in TEXT if s in found}
     names = text.get("name", np.full(n, "", dtype=object))
@@ -325,6 +330,23 @@ def _standard(
 
 
 Formula = Callable[[dict[str, NDArray[np.float64]]], NDArray[np.float64]]
+DERIVED = {"tokens": "derived as flops / (6 params)", "flops": "derived as 6 params tokens"}
+
+
+def _origin_of(
+    standard: str, found: Mapping[str, Found], derived: Mapping[str, Formula], budgets: Any
+) -> str:
+    """Where the values of a standard column come from, in words."""
+    if standard in found:
+        column, factor = found[standard]
+        return f"column {column!r}" + ("" if factor == 1 else f" times {factor:g}")
+    if standard == "flops" and "budget" in found:
+        return f"derived as the budget, {_origin_of('budget', found, derived, budgets)}"
+    if standard in derived:
+        return DERIVED[standard]
+    if isinstance(budgets, int):
+        return f"derived as flops rounded to {budgets} digits"
+    return "derived as the nearest of the budgets named"
 
 
 def _derivations(table: Table, found: Mapping[str, Found]) -> tuple[dict[str, Formula], list[str]]:

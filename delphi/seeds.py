@@ -20,6 +20,7 @@ COLUMNS = [
     "scope", "kind", "suite", "budget", "n", "mean", "sd", "dof", "spread", "low", "high", "level",
     "method",
 ]  # fmt: skip
+NUMBERS = ["budget", "mean", "sd", "spread"]
 DESIGN = ["suite", "budget", "params", "tokens"]
 
 
@@ -85,6 +86,7 @@ def seed_noise(runs: Any, *, level: float = 0.95) -> pd.DataFrame:
     points = [_seeds(finished[kinds == "optimal"]), designs]
     parts = [_with_pools(part) for part in points if len(part)]
     noise = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    noise = noise.astype({"n": np.int64, "dof": np.int64} | dict.fromkeys(NUMBERS, np.float64))
     noise["low"], noise["high"] = _chi2_interval(
         noise["sd"].to_numpy(float), noise["dof"].to_numpy(float), level
     )

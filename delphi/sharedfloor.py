@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .bootstrap import _buckets, generator_from
+from .bootstrap import _buckets
+from .draws import generator_from
 from .errors import DataError
 from .isoflop import IsoflopLadder
 from .powerlaw import PowerLaw

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .draws import Rng, generator_from
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Surface", "Truth", "ladder", "truth"]
+    from .simulate_rollouts import rollouts, survival_truth
+
+__all__ = ["Surface", "Truth", "ladder", "rollouts", "survival_truth", "truth"]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
-Rng = np.random.Generator | np.random.SeedSequence | int | None
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def ladder(
     }
     low, high = (n_runs, n_runs) if isinstance(n_runs, int) else n_runs
     _check(surfaces, [*budgets, *held_out], low, high, spread, noise, seeds)
-    random = np.random.default_rng(rng)
+    random = generator_from(rng)
     blocks = []
     for suite, surface in surfaces.items():
         best = truth(surface)
@@ -297,3 +300,12 @@ def _check(
         raise ValueError(f"n_runs must be at least 1, and low <= high; got ({low}, {high})")
     if not (0 < spread < 3 and 0 <= noise < math.inf and seeds >= 1):
         raise ValueError(f"bad spread ({spread}), noise ({noise}) or seeds ({seeds})")
+
+
+def __getattr__(name: str) -> Any:
+    """Rollouts live in a module of their own, which looks up Rng here."""
+    if name in ("rollouts", "survival_truth", "hazard_of_alpha"):
+        from . import simulate_rollouts
+
+        return getattr(simulate_rollouts, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

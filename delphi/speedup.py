@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .arrays import checked_level, column
 from .errors import DataError
+from .intervals import beyond
 from .markup import block
 from .posterior import LawPosterior
+from .powerlaw import PowerLaw
+from .status import bits, status_text
 
 __all__ = ["Speedup", "effective_speedup"]
 
@@ -26,7 +30,9 @@ class Speedup:
     table : pandas.DataFrame
         One row a compute: compute (spent on a), low, mid, high (b's compute over a's at equal
         loss: above 1, a is ahead), level, method, p_better (probability that a's loss is lower at
-        equal compute), unreachable (share of draws in which b never reaches a's loss).
+        equal compute), unreachable (share of draws in which b never reaches a's loss), status:
+        of both laws, and "extrapolated" where a's compute, or b's at the median, lies outside the
+        fitted range by more than a fifth of its decades.
     crossing : dict
         Compute at which the laws cross: low, mid, high over the draws that cross, level, and
         share (of draws that do).
@@ -51,20 +57,32 @@ class Speedup:
         lines.append(f"the laws cross in {share:.0%} of the draws")
         return "\n".join(lines)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The table as plain rows, and the crossing."""
+        return {"table": self.table.to_dict("records"), "crossing": dict(self.crossing)}
+
+    def __repr__(self) -> str:
+        return f"Speedup({len(self.table)} computes, crossing in {self.crossing['share']:.0%})"
+
     def _repr_html_(self) -> str:
         share = f"the laws cross in {self.crossing['share']:.0%} of the draws"
         return block("Effective speed-up", tables={"": self.table}, notes=[share])
 
 
 def effective_speedup(
-    law_a: LawPosterior, law_b: LawPosterior, at: ArrayLike, *, level: float = 0.95
+    law_a: LawPosterior | PowerLaw,
+    law_b: LawPosterior | PowerLaw,
+    at: ArrayLike,
+    *,
+    level: float = 0.95,
 ) -> Speedup:
     """How much more compute b needs to reach the loss that a reaches at some compute.
 
     Parameters
     ----------
-    law_a, law_b : LawPosterior
-        From `fit_posterior` or ``ladder.posteriors()``; their draws are paired at random.
+    law_a, law_b : LawPosterior or PowerLaw
+        From `fit_posterior` or ``ladder.posteriors()``; a `PowerLaw` with a floor of its own
+        stands for its posterior. Draws are paired at random.
     at : float or array_like
         Compute spent on a, FLOPs.
     level : float
@@ -87,11 +105,7 @@ def effective_speedup(
     >>> bool(row.low > 1)
     True
     """
-    for name, law in (("law_a", law_a), ("law_b", law_b)):
-        if not isinstance(law, LawPosterior):
-            raise DataError(f"{name}: expected a LawPosterior, got {type(law).__name__}")
-        if not law.ok:
-            raise DataError(f"{name}: no law ({law.status})")
+    law_a, law_b = _posterior("law_a", law_a), _posterior("law_b", law_b)
     if len(law_a.draws) != len(law_b.draws):
         raise DataError(
             f"law_a has {len(law_a.draws)} draws, law_b {len(law_b.draws)}: use the same n_draws"
@@ -100,12 +114,16 @@ def effective_speedup(
     C = column(np.atleast_1d(np.asarray(at)), "at")
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
     # Draws of suites fitted with one rng are sorted alike: shuffle one side so that pairs are free.
-    a, b = law_a.draws, law_b.draws[np.random.default_rng(0).permutation(len(law_b.draws))]
+    shuffled = np.random.default_rng(0).permutation(len(law_b.draws))
+    a, b = law_a.draws, law_b.draws[shuffled]
     rows = []
     for compute in C.tolist():
-        loss_a = _loss(a, compute)
+        loss_a = law_a.sample(compute)[:, 0]  # with the misfit that the scatter suggests
+        loss_b = law_b.sample(compute)[shuffled, 0]
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            match = _core.powerlaw_inverse(loss_a, b["L_inf"], b["log_A"], b["alpha"])
+            # b's own misfit, as it is at this compute, shifts what it must reach
+            goal = loss_a - (loss_b - _loss(b, compute))
+            match = _core.powerlaw_inverse(goal, b["L_inf"], b["log_A"], b["alpha"])
         ratio = np.where(np.isnan(match), np.inf, match) / compute
         low, mid, high = np.quantile(ratio, tails, method="nearest")
         rows.append(
@@ -116,11 +134,31 @@ def effective_speedup(
                 "high": high,
                 "level": level,
                 "method": "posterior",
-                "p_better": float(np.mean(loss_a < _loss(b, compute))),
+                "p_better": float(np.mean(loss_a < loss_b)),
                 "unreachable": float(np.mean(np.isinf(ratio))),
+                "status": _status(law_a, law_b, compute, compute * mid),
             }
         )
     return Speedup(pd.DataFrame(rows), _crossing(a, b, C, tails, level))
+
+
+def _posterior(name: str, law: LawPosterior | PowerLaw) -> LawPosterior:
+    """The posterior behind an argument."""
+    if isinstance(law, PowerLaw):
+        law = law.posterior()
+    if not isinstance(law, LawPosterior):
+        raise DataError(f"{name}: expected a LawPosterior or PowerLaw, got {type(law).__name__}")
+    if not law.ok:
+        raise DataError(f"{name}: no law ({law.status})")
+    return law
+
+
+def _status(law_a: LawPosterior, law_b: LawPosterior, at_a: float, at_b: float) -> str:
+    """What is to be said of a comparison: the words of both laws, and of the distance."""
+    far = beyond(np.array([at_a]), law_a.compute_min, law_a.compute_max)[0]
+    if np.isfinite(at_b):
+        far |= beyond(np.array([at_b]), law_b.compute_min, law_b.compute_max)[0]
+    return status_text(law_a.status_code | law_b.status_code | (bits("extrapolated") * bool(far)))
 
 
 def _loss(draws: NDArray[np.void], compute: float) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from .errors import FitWarning
 __all__ = [
     "HasStatus",
     "bits",
+    "code_of",
     "failed",
     "status_names",
     "status_sentences",
@@ -48,6 +49,17 @@ def bits(*names: str) -> int:
 
 
 _FAMILY_SHIFT = 24  # warnings: which law's words in the high bits, the words in the low ones
+
+
+def code_of(name: str) -> int:
+    """The code of one name.
+
+    Examples
+    --------
+    >>> code_of("ok"), code_of("clipped")
+    (0, 2)
+    """
+    return _CODES[name]
 
 
 def _words(code: int, which: int) -> tuple[str, ...]:

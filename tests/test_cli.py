@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from delphi import simulate
+from delphi import fit_isoflops, read_runs, simulate
 from delphi._version import __version__
 from delphi.cli import main
 from delphi.errors import DataError
@@ -94,6 +94,18 @@ def test_json_has_null_and_no_nan(tmp_path, capsys):
     value = json.loads(text)
     assert value["tables"]["laws"][0]["L_inf"] is None
     assert value["tables"]["exponents"][0]["interval"] is None
+
+
+def test_level_kind_and_curve_are_switches(runs_file, capsys):
+    args = ["report", str(runs_file), "--json", "--quiet", "--at", "1e22"]
+    options = ["--level", "0.8", "--kind", "new run", "--curve", "two-power"]
+    assert main([*args, *options]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    row = tables["forecast"][0]
+    assert (row["level"], row["kind"]) == (0.8, "new run")
+    ladder = fit_isoflops(read_runs(runs_file), curve="two-power")
+    want = ladder.forecast(1e22, level=0.8, kind="new run").iloc[0]
+    assert row["high"] == pytest.approx(want["high"], rel=1e-12)
 
 
 def test_quiet_prints_nothing(runs_file, tmp_path, capsys):
@@ -260,6 +272,9 @@ def test_faults_of_our_own_are_not_hidden(runs_file, monkeypatch):
         ["report", "x.csv", "--at", "-1e21"],
         ["report", "x.csv", "--column", "loss"],
         ["report", "x.csv", "--suite", "a=b", "--suite-by-file"],
+        ["report", "x.csv", "--level", "95"],
+        ["report", "x.csv", "--kind", "median"],
+        ["report", "x.csv", "--curve", "quartic"],
         ["nonsense"],
     ],
 )

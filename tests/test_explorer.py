@@ -44,6 +44,7 @@ def test_first_state_is_the_librarys_own_fit(explorer, runs):
     assert state.cost["percent_overhead_high"] == cost.table["percent_overhead_high"][0]
 
 
+@pytest.mark.filterwarnings("ignore::delphi.FitWarning")  # four optima say little of alpha
 def test_cutoff_fits_what_is_below_it(explorer, runs):
     state = explorer.update(cutoff=3e19)
     ladder = delphi.fit_isoflops(runs[(runs["budget"] <= 3e19) | (runs["run_type"] == "optimal")])
@@ -111,7 +112,7 @@ def test_a_bad_setting_changes_nothing(explorer, bad):
 
 def test_bad_options(runs):
     for options in ({"n_boot": 0}, {"level": 2}, {"suite": "none"}, {"curve": "line"},
-                    {"rng": np.random.default_rng(0)}):  # fmt: skip
+                    {"rng": np.random.default_rng(0)}, {"rng": None}):  # fmt: skip
         with pytest.raises(DataError):
             Explorer(runs, **options)
     with pytest.raises(FrozenInstanceError):

@@ -25,33 +25,44 @@ FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "markup", "shorthand"},
     # tables
-    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
+    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "ragged", "readers", "runs"},
     # laws
     {
         "backtesting",
         "bootstrap",
+        "card",
         "compat",
         "configurations",
+        "draws",
+        "describe",
+        "compat_kl",
         "heldout",
+        "intervals",
         "isocurves",
         "isoflop",
+        "matching",
+        "kl",
+        "klcells",
         "overtraining",
         "parabola",
         "posterior",
         "powerlaw",
         "profile",
         "progress",
+        "provenance",
         "seeds",
         "sharedfloor",
         "simulate",
+        "simulate_rollouts",
         "speedup",
         "status",
+        "survival",
         "threads",
     },
     # pictures
     {"figures"},
     # doors
-    {"explorer", "report", "cli", "__main__", "__init__"},
+    {"explorer", "report", "cli", "klcommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

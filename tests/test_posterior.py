@@ -8,6 +8,7 @@ import pytest
 
 import delphi
 from delphi import DataError, FitWarning, simulate
+from delphi.intervals import RunNoise
 from delphi.posterior import LawPosterior, fit_posterior
 
 C7 = np.geomspace(3e18, 3e20, 7)
@@ -46,7 +47,7 @@ def test_wider_for_higher_levels_for_further_out_and_for_a_new_run():
 
     assert width(1e22, level=0.5) < width(1e22) < width(1e22, level=0.99)
     assert width(1e21) < width(1e22) < width(1e24)
-    assert width(1e21) < width(1e21, kind="new run", run_sd=0.02)
+    assert width(1e21) < width(1e21, kind="new run", noise=RunNoise(0.02, 1e9))
 
 
 def test_coverage_on_laws_of_the_family():

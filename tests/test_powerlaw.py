@@ -101,7 +101,7 @@ def test_columns_of_all_kinds(change):
 
 
 def test_numbers_of_all_kinds():
-    C, y = np.array([1, 10, 100, 1000]), np.array([40, 30, 25, 23])
+    C, y = np.array([1, 10, 100, 1000, 10000]), np.array([72, 48, 36, 30, 27])
     wanted = fit_power_law(C.astype(float), y.astype(float))
     for dtype in ("f4", "i4", "i8", "u2", ">f8", ">i4"):
         assert fit_power_law(C.astype(dtype), y.astype(dtype)) == wanted
@@ -109,7 +109,7 @@ def test_numbers_of_all_kinds():
     frozen = C.astype(float)
     frozen.flags.writeable = False
     assert fit_power_law(frozen, y) == wanted
-    assert fit_power_law(["1", "10", "1e2", "1000"], [40, 30, 25, 23]) == wanted
+    assert fit_power_law(["1", "10", "1e2", "1000", "1e4"], [72, 48, 36, 30, 27]) == wanted
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,12 @@ EDGES = {
     "constant": (C7, [2.0] * 7, {}, "constant_loss"),
     "rising": (C7, Y7[::-1], {}, "not_decreasing"),
     "floor too high": (C7, Y7, {"floor": 3.0}, "floor_too_high"),
-    "floor at zero": (C7[:4], [4.0, 3.9, 3.5, 2.0], {}, "floor_at_zero"),
+    "floor at zero": (
+        C7[:4],
+        [4.0, 3.9, 3.5, 2.0],
+        {},
+        "floor_at_zero, alpha_weak, floor_not_identified",
+    ),
     "three points": (C7[:3], Y7[:3], {}, "saturated"),
     "two points, pinned": (C7[:2], Y7[:2], {"floor": 1.8}, "saturated"),
 }
@@ -165,7 +170,7 @@ EDGES = {
 @pytest.mark.parametrize("edge", EDGES)
 def test_edges_have_a_status_and_a_warning(edge):
     C, y, options, status = EDGES[edge]
-    with pytest.warns(FitWarning, match=f"fit_power_law: .*{status}") as caught:
+    with pytest.warns(FitWarning, match=f"fit_power_law: .*{status.split(',')[0]}") as caught:
         law = fit_power_law(C, y, **options)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -228,7 +233,7 @@ def test_a_law_is_frozen_and_describes_itself():
     assert len(frame) == 1
     assert frame["alpha"][0] == law.alpha
     fields = {f.name for f in dataclasses.fields(PowerLaw)}
-    assert set(as_dict) == fields - {"points"} | {"status"}
+    assert set(as_dict) == fields - {"points", "home"} | {"status"}
     np.testing.assert_array_equal(law.points, np.stack((C7, NOISY)))
 
 

@@ -20,6 +20,7 @@ PUBLIC = [
     "PowerLaw", "compare_isocurves", "fit_isoflops", "fit_parabola", "fit_power_law",
     "fit_power_laws", "forecast",
     "left_out_table", "match_grid", "read_runs", "score_held_out",
+    "alive_mask", "calibrate_kl", "fit_survival", "read_kl", "rolling_mean",
 ]  # fmt: skip
 MODULES = sorted(
     name
@@ -27,6 +28,7 @@ MODULES = sorted(
     if name not in ("delphi.__main__", "delphi._core")
 )
 RESULTS = [delphi.Parabola, delphi.PowerLaw, delphi.IsoflopLadder]
+RESULTS += [delphi.KaplanMeier, delphi.SurvivalFit]
 
 
 def module(name: str) -> types.ModuleType:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import delphi
-from delphi import simulate
+from delphi import fit_isoflops, simulate
 from delphi.heldout import FORECAST_AT
+from delphi.isoflop import CURVES
 from delphi.report import Column, Table, analyse, build_report, reading
 from delphi.report import build as building
 from delphi.status import bits
@@ -19,8 +20,8 @@ from delphi.status import bits
 pytest.importorskip("plotly")
 
 TABLES = [
-    "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "backtest",
-    "off_optimum", "seeds", "truth",
+    "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "curves",
+    "backtest", "off_optimum", "seeds", "truth",
 ]  # fmt: skip
 NASTY = "<script>alert(1)</script>"
 
@@ -201,6 +202,28 @@ def test_backtest_is_skipped_in_words_without_enough_budgets(tmp_path):
     table = report.tables["backtest"]
     assert table.rows == ()
     assert table.note == "Skipped: no suite has more than 4 budgets."
+
+
+def test_every_curve_stands_beside_the_one_used(report):
+    rows = report.tables["curves"].to_records()
+    assert [row["curve"] for row in rows[:5]] == list(CURVES)
+    by_curve = {row["curve"]: row for row in rows if row["suite"] == "Aster"}
+    assert abs(by_curve["two-power"]["bias"]) < abs(by_curve["parabola"]["bias"])
+    assert all(1.5 < row["loss"] < 3 for row in rows)
+    assert "(windowed is the one used)" in report.tables["curves"].note
+
+
+def test_level_and_kind_reach_the_tables(runs):
+    ladder = fit_isoflops(runs)
+    plain, wide = analyse(ladder), analyse(ladder, level=0.5, kind="new run")
+    tables = {table.key: table for table in wide.tables}
+    row = tables["forecast"].to_records()[0]
+    want = ladder.forecast(row["compute"], suite=row["suite"], level=0.5, kind="new run").iloc[0]
+    assert [row[name] for name in ("low", "mid", "high")] == want[["low", "mid", "high"]].tolist()
+    assert "one new run" in tables["forecast"].note
+    assert [c.label for c in tables["laws"].columns].count("50% posterior") == 2
+    assert "(50%, posterior)" in " ".join(wide.reading)
+    assert "(95%, posterior)" in " ".join(plain.reading)
 
 
 def test_backtest_cost_and_seeds_are_tables(runs, report):

@@ -61,6 +61,13 @@ def test_standard_columns_types_and_attrs():
         "left_out_counts": {},
         "notes": [],
         "loss_column": "loss",
+        "columns": {
+            "params": ["column 'params'"],
+            "tokens": ["column 'tokens'"],
+            "flops": ["column 'flops'"],
+            "loss": ["column 'loss'"],
+            "budget": ["derived as flops rounded to 2 digits"],
+        },
     }
 
 

@@ -16,7 +16,8 @@
 
 #define DPH_FAMILY(code) ((code) >> 24)
 #define DPH_BIT(family, bit) ((family) << 24 | 1 << (bit))
-#define DPH_LADDER 0 /* budgets, parabolas, power laws */
+#define DPH_LADDER 0   /* budgets, parabolas, power laws */
+#define DPH_SURVIVAL 5 /* rollouts: KL trajectories, survival */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -72,12 +73,34 @@
       "L_inf sits at its upper bound, the lowest loss")                                            \
     X(DPH_W_ALPHA_AT_BOUND, DPH_BIT(DPH_LADDER, 11), "alpha_at_bound",                             \
       "alpha sits at the edge of its search range")                                                \
+    X(DPH_W_ALPHA_WEAK, DPH_BIT(DPH_LADDER, 17), "alpha_weak",                                     \
+      "the data leave alpha open by a factor of two or more")                                      \
     X(DPH_W_FLOOR_NOT_IDENTIFIED, DPH_BIT(DPH_LADDER, 20), "floor_not_identified",                 \
-      "the data say next to nothing about L_inf")                                                  \
+      "the data leave L_inf open: laws with other floors fit as well")                             \
     X(DPH_W_MISFIT, DPH_BIT(DPH_LADDER, 21), "misfit",                                             \
       "the optima scatter about the law more than the runs behind them explain")                   \
     X(DPH_W_EXTRAPOLATED, DPH_BIT(DPH_LADDER, 22), "extrapolated",                                 \
-      "beyond the data by more than a fifth of their span in decades")
+      "beyond the data by more than a fifth of their span in decades")                             \
+    /* survival */                                                                                 \
+    X(DPH_E_FORKS_ORDER, -60, "forks_order", "forks must be tokens from 0 on that never decrease") \
+    X(DPH_E_PMASS_RANGE, -61, "pmass_range", "a probability mass is outside [0, 1]")               \
+    X(DPH_E_EMPTY_ROLLOUT, -62, "empty_rollout", "the rollout has no tokens")                      \
+    X(DPH_E_NO_SCALE, -63, "no_scale",                                                             \
+      "the first tokens have no KL to divide by: look at it without normalising")                  \
+    X(DPH_W_NEVER_MEASURED, DPH_BIT(DPH_SURVIVAL, 0), "never_measured",                            \
+      "no fork of the rollout was measured: it cannot count as alive, leave it out")               \
+    X(DPH_W_TAIL_NOT_MEASURED, DPH_BIT(DPH_SURVIVAL, 1), "tail_not_measured",                      \
+      "the last forks were not measured: censored before the first of them")                       \
+    X(DPH_W_LENGTHS_DIFFER, DPH_BIT(DPH_SURVIVAL, 2), "lengths_differ",                            \
+      "as many tokens as were generated do not stand in the row: the smaller number counts")       \
+    X(DPH_W_NOT_SMOOTHED, DPH_BIT(DPH_SURVIVAL, 3), "not_smoothed",                                \
+      "fewer tokens than the rolling window: the row is as it came, take a shorter window")        \
+    X(DPH_W_KL_MISSING, DPH_BIT(DPH_SURVIVAL, 4), "kl_missing",                                    \
+      "some tokens have no finite KL: gaps as wide as the rolling window")                         \
+    X(DPH_W_NO_DEATHS, DPH_BIT(DPH_SURVIVAL, 5), "no_deaths",                                      \
+      "nobody died: survival stays at 1, without a band; watch more rollouts")                     \
+    X(DPH_W_MEDIAN_BEYOND, DPH_BIT(DPH_SURVIVAL, 6), "median_beyond",                              \
+      "survival stays above one half: the median lies beyond what was watched")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

@@ -1,4 +1,5 @@
 #include "posterior.h"
+#include "identify.h"
 
 #include <math.h>
 
@@ -9,9 +10,10 @@
 #define N_FLOOR 24
 #define ZOOMS 12
 #define CELLS (N_ALPHA * DPH_POSTERIOR_POWERS * N_FLOOR)
-#define NEGLIGIBLE 1e-5  /* mass of an alpha below this share of the largest is cut off */
-#define FINE 0.08        /* the zoom ends when no alpha holds more than this share of the mass */
-#define UNIDENTIFIED 0.8 /* spread of L_inf against its prior's above which it says nothing */
+#define NEGLIGIBLE 1e-5 /* mass of an alpha below this share of the largest is cut off */
+#define FINE 0.08       /* the zoom ends when no alpha holds more than this share of the mass */
+#define WEAK_SPREAD (1 / 3.92) /* a 95% range is 3.92 sd of a normal */
+#define UNIDENTIFIED 0.8       /* spread of L_inf against its prior's above which it says nothing */
 #define EDGE_MASS 0.02
 #define ROUNDING 1e-28
 
@@ -286,6 +288,8 @@ fit_suite(problem *k, double c_max, const double *uniforms, int64_t n_draws, dou
     double total = 0;
     double mean = 0;
     double square = 0;
+    double log_mean = 0;
+    double log_square = 0;
 
     if (!isfinite(largest)) {
         out->status = DPH_E_BAD_VALUE;
@@ -304,12 +308,17 @@ fit_suite(problem *k, double c_max, const double *uniforms, int64_t n_draws, dou
         draws[b] = draw(k, lo, hi, pick(cumulative, n_cells, u[0]), u, log(c_max));
         mean += draws[b].L_inf;
         square += draws[b].L_inf * draws[b].L_inf;
+        log_mean += log(draws[b].alpha);
+        log_square += log(draws[b].alpha) * log(draws[b].alpha);
     }
     mean /= (double)n_draws;
     square = square / (double)n_draws - mean * mean;
     out->L_inf_spread = sqrt(fmax(square, 0) * 12) / k->floor_max;
+    log_mean /= (double)n_draws;
+    out->alpha_spread = sqrt(fmax(log_square / (double)n_draws - log_mean * log_mean, 0));
     out->alpha_edge = edge_mass(k, lo, hi, cumulative);
     out->status |= out->L_inf_spread > UNIDENTIFIED ? DPH_W_FLOOR_NOT_IDENTIFIED : 0;
+    out->status |= out->alpha_spread > WEAK_SPREAD * log(DPH_ALPHA_RANGE) ? DPH_W_ALPHA_WEAK : 0;
     out->status |= out->alpha_edge > EDGE_MASS ? DPH_W_ALPHA_AT_BOUND : 0;
 }
 
@@ -339,6 +348,7 @@ dph_posterior_fit(const dph_posterior_batch *batch, int64_t begin, int64_t end,
         out[s] = (dph_posterior){.n = n,
                                  .compute_max = c.max,
                                  .L_inf_spread = NAN,
+                                 .alpha_spread = NAN,
                                  .alpha_edge = NAN,
                                  .status = DPH_E_BAD_VALUE};
         if (n == 0 || (y.finite && y.min > 0 && noise >= 0)) {

@@ -36,9 +36,11 @@ typedef struct {
     double dof;         /* degrees of freedom of the noise */
     double
         L_inf_spread; /* sd of L_inf over that of a uniform on [0, min loss): near 1 says nothing */
-    double alpha_edge; /* mass in the outermost cells of the prior range of alpha */
-    int32_t status;    /* DPH_OK, DPH_E_* or DPH_W_FLOOR_NOT_IDENTIFIED, DPH_W_ALPHA_AT_BOUND */
-    int32_t reserved;  /* 0 */
+    double alpha_spread; /* sd of ln alpha */
+    double alpha_edge;   /* mass in the outermost cells of the prior range of alpha */
+    int32_t status;      /* DPH_OK, DPH_E_* or DPH_W_FLOOR_NOT_IDENTIFIED, DPH_W_ALPHA_WEAK,
+                            DPH_W_ALPHA_AT_BOUND */
+    int32_t reserved;    /* 0 */
 } dph_posterior;
 
 typedef struct {

@@ -4,6 +4,7 @@
 
 #include "../base/column.h"
 #include "floorfit.h"
+#include "identify.h"
 
 #define FLOOR_SCAN 48
 #define FLOOR_DECADES 9.0
@@ -285,6 +286,8 @@ fit_profile(set *group)
     double L_hi = nextafter(group->loss_min, 0);
     double grid[FLOOR_SCAN];
     double slope = 0;
+    double at_zero = 0;
+    int32_t flags = 0;
     dph_minimum best = {0};
     int code = DPH_OK;
 
@@ -295,7 +298,12 @@ fit_profile(set *group)
         if (code != DPH_OK) {
             fail_set(group, code);
         } else {
-            finish_set(group, floor_flags(m->fit.L, L_hi), -1, 1);
+            int32_t status = floor_flags(m->fit.L, L_hi);
+
+            if (group->options->diagnose) {
+                status |= dph_identify(&m->data, &m->fit, group->minimiser);
+            }
+            finish_set(group, status, -1, 1);
         }
         return;
     }
@@ -305,6 +313,10 @@ fit_profile(set *group)
         grid[i] = i == FLOOR_SCAN - 1 ? L_hi : group->loss_min * (1 - below);
     }
     code = dph_minimise(group->minimiser, floor_objective, group, grid, FLOOR_SCAN, &best);
+    if (code == DPH_OK && group->options->diagnose && group->options->score == DPH_SCORE_LOSS) {
+        at_zero = floor_objective(0, group, &slope);
+        flags = dph_identify_shared(at_zero, best.value, group->n_points, group->n_members);
+    }
     if (code == DPH_OK && isnan(floor_objective(best.x, group, &slope))) {
         code = DPH_E_NO_CONVERGENCE;
     }
@@ -312,7 +324,7 @@ fit_profile(set *group)
         fail_set(group, group->code != DPH_OK ? group->code : code);
         return;
     }
-    finish_set(group, floor_flags(best.x, L_hi), -1, 1);
+    finish_set(group, flags | floor_flags(best.x, L_hi), -1, 1);
 }
 
 /* Scores of one block of floors, summed over the members; inf where some member has no falling law.

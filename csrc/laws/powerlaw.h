@@ -41,6 +41,8 @@ typedef struct {
     int search;       /* DPH_SEARCH_*; no effect where the floor is pinned */
     int64_t n_grid;   /* grid points, >= 1; used by DPH_SEARCH_GRID */
     int weigh_suites; /* shared floor: every point (0) or every suite (1) counts the same */
+    int diagnose; /* also look for FLOOR_NOT_IDENTIFIED and ALPHA_WEAK (score loss, search profile,
+                     a floor of its own) */
     const atomic_int *stopped; /* not 0: give up, results are not needed; may be NULL */
 } dph_powerlaw_options;
 
@@ -69,7 +71,7 @@ size_t dph_powerlaw_scratch(int64_t n_points, int64_t n_suites, int64_t n_larges
  * DPH_E_FLOOR_TOO_HIGH, DPH_E_NO_CONVERGENCE. A suite whose data rule out a law takes no
  * part in the floor of its set; where the search itself fails, or the log grid finds no floor at
  * which every suite falls, the whole set fails. Otherwise warning bits FLOOR_AT_ZERO, FLOOR_AT_MIN,
- * ALPHA_AT_BOUND, SATURATED.
+ * ALPHA_AT_BOUND, SATURATED, and with diagnose FLOOR_NOT_IDENTIFIED and ALPHA_WEAK.
  */
 void dph_powerlaw_fit(const dph_powerlaw_batch *batch, int64_t begin, int64_t end,
                       const dph_powerlaw_options *options, double *scratch,

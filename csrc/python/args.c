@@ -114,6 +114,49 @@ dph_args_column(PyObject *obj, const char *name, npy_intp n)
 }
 
 PyArrayObject *
+dph_args_whole(PyObject *obj, const char *name, npy_intp n)
+{
+    PyArrayObject *array = NULL;
+    PyObject *any = PyArray_FROM_O(obj); /* NumPy would round a list of fractions to integers */
+    int empty = 0;
+
+    if (any == NULL) {
+        name_the_culprit(name);
+        return NULL;
+    }
+    empty = PyArray_SIZE((PyArrayObject *)any) == 0;
+    if (!empty && !PyArray_ISINTEGER((PyArrayObject *)any)) {
+        PyErr_Format(PyExc_TypeError, "%s: expected whole numbers, got %S", name,
+                     (PyObject *)PyArray_DESCR((PyArrayObject *)any));
+    } else {
+        /* an empty list is of floats, and its elements are never looked at */
+        array = one_dimensional(any, name, empty ? NPY_DOUBLE : NPY_INT64, n);
+    }
+    Py_DECREF(any);
+    return array;
+}
+
+int
+dph_args_number(PyObject *obj, const char *name, double lo, double hi, const char *range,
+                double fallback, double *out)
+{
+    *out = fallback;
+    if (obj == NULL) {
+        return 0;
+    }
+    *out = PyFloat_AsDouble(obj);
+    if (*out == -1 && PyErr_Occurred()) {
+        name_the_culprit(name);
+        return -1;
+    }
+    if (!(*out >= lo && *out <= hi)) {
+        PyErr_Format(PyExc_ValueError, "%s: expected a number %s, got %R", name, range, obj);
+        return -1;
+    }
+    return 0;
+}
+
+PyArrayObject *
 dph_args_offsets(PyObject *obj, const char *name, npy_intp n_items, int64_t *n_groups)
 {
     PyArrayObject *array = NULL;

@@ -29,6 +29,15 @@ PyArrayObject *dph_args_column(PyObject *obj, const char *name, npy_intp n);
 PyArrayObject *
 dph_args_offsets(PyObject *obj, const char *name, npy_intp n_items, int64_t *n_groups);
 
+/* obj as a new reference to a one-dimensional int64 array of whole numbers; n >= 0 demands that
+ * length. NULL with TypeError or ValueError that names the argument. */
+PyArrayObject *dph_args_whole(PyObject *obj, const char *name, npy_intp n);
+
+/* A number in [lo, hi], or fallback where obj is NULL; range says so in words. 0, or -1 with an
+ * exception. */
+int dph_args_number(PyObject *obj, const char *name, double lo, double hi, const char *range,
+                    double fallback, double *out);
+
 /* An integer in [lo, hi], or fallback where obj is NULL or None. 0, or -1 with an exception. */
 int dph_args_int(PyObject *obj, const char *name, int64_t lo, int64_t hi, int64_t fallback,
                  int64_t *out);

@@ -4,6 +4,7 @@
 
 #include "numpy_api.h"
 
+#include "../laws/parabola.h"
 #include "../laws/powerlaw.h"
 
 /* The record types the module exports, kept in its state. */
@@ -14,6 +15,8 @@ enum {
     DPH_TYPE_ISOCURVE,
     DPH_TYPE_POSTERIOR,
     DPH_TYPE_POSTERIOR_DRAW,
+    DPH_TYPE_ROLLOUT,
+    DPH_TYPE_CALIBRATION,
     DPH_N_TYPES
 };
 
@@ -30,6 +33,20 @@ extern const char dph_isocurve_doc[];
 PyObject *
 dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_isocurve_type(void);
+
+/* The runs of a batch of buckets, as the parabola and its relatives take them. */
+typedef struct {
+    PyArrayObject *arrays[4]; /* owned: tokens, loss, params or NULL, offsets */
+    dph_parabola_batch batch;
+    int64_t n_groups;
+    int64_t largest;   /* points of the largest bucket */
+    double per_bucket; /* points of the mean bucket */
+} dph_py_buckets;
+
+/* Take tokens, loss, params (may be None) and offsets from values[4]. 0, or -1 with an exception;
+ * dph_py_buckets_drop is safe in both cases. */
+int dph_py_buckets_take(PyObject *const *values, dph_py_buckets *out);
+void dph_py_buckets_drop(dph_py_buckets *buckets);
 
 /* The window of a parabola: decades >= 0; absent and None are 0. 0, or -1 with an exception. */
 int dph_py_window(PyObject *obj, double *window);
@@ -60,6 +77,21 @@ PyObject *
 dph_py_posterior_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_posterior_type(void);
 PyArray_Descr *dph_py_posterior_draw_type(void);
+
+extern const char dph_survival_doc[];
+PyObject *
+dph_py_survival_watch(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_rolling_doc[];
+PyObject *
+dph_py_rolling_mean(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_calibrate_doc[];
+PyObject *
+dph_py_kl_calibrate(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+extern const char dph_kl_quantiles_doc[];
+PyObject *
+dph_py_kl_quantiles(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_rollout_type(void);
+PyArray_Descr *dph_py_calibration_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

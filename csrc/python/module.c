@@ -17,6 +17,10 @@ static PyMethodDef methods[] = {
     METHOD("posterior_fit", dph_py_posterior_fit, dph_posterior_doc),
     METHOD("bootstrap_law", dph_py_bootstrap_law, dph_bootstrap_law_doc),
     METHOD("bootstrap_ladder", dph_py_bootstrap_ladder, dph_bootstrap_ladder_doc),
+    METHOD("survival_watch", dph_py_survival_watch, dph_survival_doc),
+    METHOD("rolling_mean", dph_py_rolling_mean, dph_rolling_doc),
+    METHOD("kl_calibrate", dph_py_kl_calibrate, dph_calibrate_doc),
+    METHOD("kl_quantiles", dph_py_kl_quantiles, dph_kl_quantiles_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -60,6 +64,8 @@ static const struct {
     [DPH_TYPE_ISOCURVE] = {"isocurve_dtype", dph_py_isocurve_type},
     [DPH_TYPE_POSTERIOR] = {"posterior_dtype", dph_py_posterior_type},
     [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
+    [DPH_TYPE_ROLLOUT] = {"rollout_dtype", dph_py_rollout_type},
+    [DPH_TYPE_CALIBRATION] = {"calibration_dtype", dph_py_calibration_type},
 };
 
 static int

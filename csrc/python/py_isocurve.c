@@ -89,17 +89,11 @@ dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
                                                    "two-power"};
     dph_module_state *state = PyModule_GetState(module);
     PyObject *values[9];
-    PyArrayObject *tokens = NULL;
-    PyArrayObject *loss = NULL;
-    PyArrayObject *params = NULL;
-    PyArrayObject *offsets = NULL;
+    dph_py_buckets buckets = {0};
     PyObject *out = NULL;
     job j = {0};
-    int64_t n_groups = 0;
     int64_t n_threads = 0;
-    npy_intp n = 0;
     npy_intp size = 0;
-    int64_t largest = 0;
 
     if (dph_args_parse("isocurve_fit", spec, 9, 4, args, n_args, names, values) < 0 ||
         dph_args_word(values[4], "shape", shapes, DPH_CURVES, DPH_CURVE_WINDOWED,
@@ -115,39 +109,19 @@ dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     if (j.options.loo < 0) {
         return NULL;
     }
-    tokens = dph_args_column(values[0], "tokens", -1);
-    if (tokens == NULL) {
+    if (dph_py_buckets_take(values, &buckets) < 0) {
         goto out;
     }
-    n = PyArray_DIM(tokens, 0);
-    loss = dph_args_column(values[1], "loss", n);
-    if (loss == NULL) {
-        goto out;
-    }
-    if (values[2] != Py_None) {
-        params = dph_args_column(values[2], "params", n);
-        if (params == NULL) {
-            goto out;
-        }
-    }
-    offsets = dph_args_offsets(values[3], "offsets", n, &n_groups);
-    if (offsets == NULL) {
-        goto out;
-    }
-    size = (npy_intp)n_groups;
+    size = (npy_intp)buckets.n_groups;
     Py_INCREF(state->types[DPH_TYPE_ISOCURVE]);
     out = PyArray_Zeros(1, &size, state->types[DPH_TYPE_ISOCURVE], 0);
     if (out == NULL) {
         goto out;
     }
-    j.batch = (dph_parabola_batch){.tokens = PyArray_DATA(tokens),
-                                   .loss = PyArray_DATA(loss),
-                                   .params = params != NULL ? PyArray_DATA(params) : NULL,
-                                   .offsets = PyArray_DATA(offsets)};
+    j.batch = buckets.batch;
     j.out = PyArray_DATA((PyArrayObject *)out);
-    largest = dph_groups_largest(j.batch.offsets, n_groups);
-    if (dph_workshop_open(&j.shop, n_threads, dph_isocurve_scratch(largest), 1, n_groups,
-                          group_cost(&j.options, (double)n / (double)(n_groups > 0 ? n_groups : 1)),
+    if (dph_workshop_open(&j.shop, n_threads, dph_isocurve_scratch(buckets.largest), 1,
+                          buckets.n_groups, group_cost(&j.options, buckets.per_bucket),
                           values[8]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
@@ -155,9 +129,6 @@ dph_py_isocurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     dph_workshop_close(&j.shop);
 
 out:
-    Py_XDECREF(tokens);
-    Py_XDECREF(loss);
-    Py_XDECREF(params);
-    Py_XDECREF(offsets);
+    dph_py_buckets_drop(&buckets);
     return out;
 }

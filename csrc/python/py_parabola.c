@@ -70,6 +70,49 @@ dph_py_window(PyObject *obj, double *window)
     return 0;
 }
 
+int
+dph_py_buckets_take(PyObject *const *values, dph_py_buckets *out)
+{
+    PyArrayObject **a = out->arrays;
+    npy_intp n = 0;
+
+    *out = (dph_py_buckets){{NULL, NULL, NULL, NULL}, {0}, 0, 0, 0};
+    a[0] = dph_args_column(values[0], "tokens", -1);
+    if (a[0] == NULL) {
+        return -1;
+    }
+    n = PyArray_DIM(a[0], 0);
+    a[1] = dph_args_column(values[1], "loss", n);
+    if (a[1] == NULL) {
+        return -1;
+    }
+    if (values[2] != Py_None) {
+        a[2] = dph_args_column(values[2], "params", n);
+        if (a[2] == NULL) {
+            return -1;
+        }
+    }
+    a[3] = dph_args_offsets(values[3], "offsets", n, &out->n_groups);
+    if (a[3] == NULL) {
+        return -1;
+    }
+    out->batch = (dph_parabola_batch){.tokens = PyArray_DATA(a[0]),
+                                      .loss = PyArray_DATA(a[1]),
+                                      .params = a[2] != NULL ? PyArray_DATA(a[2]) : NULL,
+                                      .offsets = PyArray_DATA(a[3])};
+    out->largest = dph_groups_largest(out->batch.offsets, out->n_groups);
+    out->per_bucket = (double)n / (double)(out->n_groups > 0 ? out->n_groups : 1);
+    return 0;
+}
+
+void
+dph_py_buckets_drop(dph_py_buckets *buckets)
+{
+    for (int i = 0; i < 4; i++) {
+        Py_XDECREF(buckets->arrays[i]);
+    }
+}
+
 typedef struct {
     dph_workshop shop;
     dph_parabola_batch batch;
@@ -97,17 +140,11 @@ dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
                                    {"diagnose", 0}, {"n_threads", 0}, {"progress", 0}};
     dph_module_state *state = PyModule_GetState(module);
     PyObject *values[9];
-    PyArrayObject *tokens = NULL;
-    PyArrayObject *loss = NULL;
-    PyArrayObject *params = NULL;
-    PyArrayObject *offsets = NULL;
+    dph_py_buckets buckets = {0};
     PyObject *out = NULL;
     job j = {0};
-    int64_t n_groups = 0;
     int64_t n_threads = 0;
-    npy_intp n = 0;
     npy_intp shape = 0;
-    int64_t largest = 0;
     double cost = 0;
     double window = 0;
     int joint = 0;
@@ -128,50 +165,26 @@ dph_py_parabola_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     j.options.joint = joint;
     j.options.window = window;
     j.options.diagnose = diagnose;
-    tokens = dph_args_column(values[0], "tokens", -1);
-    if (tokens == NULL) {
+    if (dph_py_buckets_take(values, &buckets) < 0) {
         goto out;
     }
-    n = PyArray_DIM(tokens, 0);
-    loss = dph_args_column(values[1], "loss", n);
-    if (loss == NULL) {
-        goto out;
-    }
-    if (values[2] != Py_None) {
-        params = dph_args_column(values[2], "params", n);
-        if (params == NULL) {
-            goto out;
-        }
-    }
-    offsets = dph_args_offsets(values[3], "offsets", n, &n_groups);
-    if (offsets == NULL) {
-        goto out;
-    }
-    shape = (npy_intp)n_groups;
+    shape = (npy_intp)buckets.n_groups;
     Py_INCREF(state->types[DPH_TYPE_PARABOLA]);
     out = PyArray_Zeros(1, &shape, state->types[DPH_TYPE_PARABOLA], 0);
     if (out == NULL) {
         goto out;
     }
-    j.batch = (dph_parabola_batch){.tokens = PyArray_DATA(tokens),
-                                   .loss = PyArray_DATA(loss),
-                                   .params = params != NULL ? PyArray_DATA(params) : NULL,
-                                   .offsets = PyArray_DATA(offsets)};
+    j.batch = buckets.batch;
     j.out = PyArray_DATA((PyArrayObject *)out);
-    largest = dph_groups_largest(j.batch.offsets, n_groups);
-    cost = 100 + ((joint ? 1500 : 50) + (window > 0 ? 250 : 0)) * (double)n /
-                     (double)(n_groups > 0 ? n_groups : 1);
-    if (dph_workshop_open(&j.shop, n_threads, dph_parabola_scratch(largest), joint, n_groups, cost,
-                          values[8]) < 0 ||
+    cost = 100 + ((joint ? 1500 : 50) + (window > 0 ? 250 : 0)) * buckets.per_bucket;
+    if (dph_workshop_open(&j.shop, n_threads, dph_parabola_scratch(buckets.largest), joint,
+                          buckets.n_groups, cost, values[8]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }
     dph_workshop_close(&j.shop);
 
 out:
-    Py_XDECREF(tokens);
-    Py_XDECREF(loss);
-    Py_XDECREF(params);
-    Py_XDECREF(offsets);
+    dph_py_buckets_drop(&buckets);
     return out;
 }

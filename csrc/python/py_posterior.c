@@ -10,8 +10,13 @@
 #define DRAW(name) {#name, "f8", offsetof(dph_posterior_draw, name)}
 
 static const dph_field fields[] = {
-    FIELD(n, "i8"),          FIELD(compute_max, "f8"), FIELD(dof, "f8"), FIELD(L_inf_spread, "f8"),
-    FIELD(alpha_edge, "f8"), FIELD(status, "i4"),
+    FIELD(n, "i8"),
+    FIELD(compute_max, "f8"),
+    FIELD(dof, "f8"),
+    FIELD(L_inf_spread, "f8"),
+    FIELD(alpha_spread, "f8"),
+    FIELD(alpha_edge, "f8"),
+    FIELD(status, "i4"),
 };
 
 static const dph_field draw_fields[] = {

@@ -16,7 +16,8 @@ static const dph_field fields[] = {
 
 const char dph_powerlaw_doc[] =
     "powerlaw_fit(compute, loss, offsets, *, sets=None, floors=None, score='loss', "
-    "method='profile', n_grid=400, weigh='points', n_threads=1, progress=None)\n--\n\n"
+    "method='profile', n_grid=400, weigh='points', diagnose=False, n_threads=1, "
+    "progress=None)\n--\n\n"
     "Fit loss = L_inf + A compute^-alpha, one law a suite, one floor a set of suites.\n\n"
     "compute, loss : (n,) float64.\n"
     "offsets : (n_suites + 1,) int64; suite s owns rows offsets[s] to offsets[s + 1].\n"
@@ -26,6 +27,7 @@ const char dph_powerlaw_doc[] =
     "score : 'loss' (mean squared residual) or 'log' (of log(loss - L_inf)).\n"
     "method : 'profile' (continuous) or 'grid' (n_grid floors over [0, 0.95 min loss]).\n"
     "weigh : 'points' or 'suites', what counts the same in a shared floor.\n"
+    "diagnose : also look for floor_not_identified and alpha_weak.\n"
     "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
     "Returns an array of `powerlaw_dtype`, one record a suite, each with its status.";
@@ -81,20 +83,22 @@ dph_py_powerlaw_cost(const dph_powerlaw_options *options, double points, double 
     if (options->search == DPH_SEARCH_GRID) {
         return 200 + (double)options->n_grid * points * inner;
     }
-    return 500 + points * (suites > 1 || options->score == DPH_SCORE_LOG ? 70 : 1) * inner;
+    return 500 + points * (options->diagnose ? 2 : 1) *
+                     (suites > 1 || options->score == DPH_SCORE_LOG ? 70 : 1) * inner;
 }
 
 PyObject *
 dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
-    static const dph_arg spec[] = {{"compute", 1}, {"loss", 1},      {"offsets", 1}, {"sets", 0},
-                                   {"floors", 0},  {"score", 0},     {"method", 0},  {"n_grid", 0},
-                                   {"weigh", 0},   {"n_threads", 0}, {"progress", 0}};
+    static const dph_arg spec[] = {{"compute", 1},  {"loss", 1},      {"offsets", 1},
+                                   {"sets", 0},     {"floors", 0},    {"score", 0},
+                                   {"method", 0},   {"n_grid", 0},    {"weigh", 0},
+                                   {"diagnose", 0}, {"n_threads", 0}, {"progress", 0}};
     static const char *const scores[] = {"loss", "log"};
     static const char *const methods[] = {"profile", "grid"};
     static const char *const weighs[] = {"points", "suites"};
     dph_module_state *state = PyModule_GetState(module);
-    PyObject *values[11];
+    PyObject *values[12];
     PyArrayObject *compute = NULL;
     PyArrayObject *loss = NULL;
     PyArrayObject *offsets = NULL;
@@ -112,12 +116,16 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     double per_set = 0;
     size_t scratch = 0;
 
-    if (dph_args_parse("powerlaw_fit", spec, 11, 3, args, n_args, names, values) < 0 ||
+    if (dph_args_parse("powerlaw_fit", spec, 12, 3, args, n_args, names, values) < 0 ||
         dph_args_word(values[5], "score", scores, 2, 0, &j.options.score) < 0 ||
         dph_args_word(values[6], "method", methods, 2, 0, &j.options.search) < 0 ||
         dph_args_int(values[7], "n_grid", 1, INT64_C(100000000), 400, &j.options.n_grid) < 0 ||
         dph_args_word(values[8], "weigh", weighs, 2, 0, &j.options.weigh_suites) < 0 ||
-        dph_args_int(values[9], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+        dph_args_int(values[10], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+        return NULL;
+    }
+    j.options.diagnose = values[9] != NULL ? PyObject_IsTrue(values[9]) : 0;
+    if (j.options.diagnose < 0) {
         return NULL;
     }
     compute = dph_args_column(values[0], "compute", -1);
@@ -173,7 +181,7 @@ dph_py_powerlaw_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     if (dph_workshop_open(
             &j.shop, n_threads, scratch, 1, n_sets,
             dph_py_powerlaw_cost(&j.options, (double)n / per_set, (double)n_suites / per_set),
-            values[10]) < 0 ||
+            values[11]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from delphi import _core
 from delphi.arrays import checked_level
-from delphi.bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law, quantiles
+from delphi.bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+from delphi.draws import quantiles
 from delphi.errors import DataError, FitWarning
 from delphi.heldout import score_held_out
 from delphi.isoflop import (
@@ -29,6 +30,7 @@ from delphi.overtraining import overtraining_cost
 from delphi.powerlaw import PowerLaw, fit_power_law
 from delphi.sharedfloor import shared_replicates
 from delphi.shorthand import flops
+from delphi.status import bits
 
 __all__ = ["Explorer", "ExplorerState", "Settings"]
 
@@ -129,6 +131,7 @@ class ExplorerState:
         else:
             words[f"loss at {flops(s.at)}"] = (
                 f"{mid:.4f} [{low:.4f}, {high:.4f}] {self.band.level:.0%}"
+                + ("" if self.band.status == "ok" else f" ({self.band.status})").replace("_", " ")
             )
             band = self.band
             words["bootstrap"] = f"{band.n_ok:,} of {band.n_requested:,}, {band.kind}"
@@ -234,8 +237,8 @@ class Explorer:
     ) -> None:
         if isinstance(n_boot, bool) or not isinstance(n_boot, int) or n_boot < 1:
             raise DataError(f"n_boot: expected a whole number of at least 1, got {n_boot!r}")
-        if isinstance(rng, np.random.Generator):
-            raise DataError("rng: a Generator moves on; give a seed, so that moves can be undone")
+        if rng is None or isinstance(rng, np.random.Generator):
+            raise DataError("rng: give a seed: equal settings give equal numbers")
         self.n_boot, self.level, self.rng = n_boot, checked_level(level), rng
         checked_curve(curve)
         table = runs.runs if isinstance(runs, IsoflopLadder) else runs
@@ -429,10 +432,13 @@ class Explorer:
                 grid, found.L_inf[:, None], found.log_A[:, None], found.alpha[:, None]
             )
             tails = np.array([(1 - self.level) / 2, 0.5, (1 + self.level) / 2])
-            low, mid, high = np.array([quantiles(column, tails) for column in draws.T]).T
+            low, mid, high = quantiles(np.ascontiguousarray(draws.T), tails).T
             kind = f"{found.kind}, shared floor"
+            at_zero = int((found.L_inf <= 0).sum())
+            often = at_zero > tails[0] * len(found.L_inf)
             return BootstrapResult(
-                grid, low, mid, high, self.level, kind, n, 0, found.n_failed, draws
+                grid, low, mid, high, self.level, kind, n, 0, found.n_failed, draws,
+                {"floor_at_zero": at_zero}, bits("floor_at_zero") if often else 0,
             )  # fmt: skip
         if parabola:
             return bootstrap_ladder(

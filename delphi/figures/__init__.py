@@ -14,18 +14,23 @@ from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
 from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
+from delphi.figures.spaghetti import draw_spaghetti
+from delphi.figures.survival import kl_spaghetti, survival_curves
 
 __all__ = [
     "backtest_errors",
+    "draw_spaghetti",
     "floor_profile",
     "forecast_fan",
     "isocurve_shapes",
     "isoflop_parabolas",
+    "kl_spaghetti",
     "ladder",
     "law_curve",
     "law_fan",
     "parabola_curve",
     "scaling_law_asymptote",
+    "survival_curves",
     "write_json",
 ]
 

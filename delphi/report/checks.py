@@ -1,4 +1,4 @@
-"""Tables that question the laws: a back-test, the cost of leaving the optimum, noise of seeds."""
+"""Tables that question the laws: other curves, a back-test, cost off the optimum, seeds."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ MOST_CUTOFFS = 200  # each is a fit of its own
 COST_AT, COST_SCALES = 1e23, (0.25, 0.5, 2.0, 4.0, 10.0)
 N_BOOT = 500  # replicates of the cost's interval
 COST_SUITES = 12
+MOST_BUCKETS = 500  # each is fitted five times, and once more for every run left out
 
 
 def check_tables(
@@ -38,7 +39,56 @@ def check_tables(
     runs : DataFrame
         The ladder's runs with run_type and state.
     """
-    return [_backtest_table(ladder, runs), _cost_table(ladder, laws), _seeds_table(runs)]
+    return [
+        _curves_table(ladder, runs),
+        _backtest_table(ladder, runs),
+        _cost_table(ladder, laws),
+        _seeds_table(runs),
+    ]
+
+
+def _curves_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
+    """What other curves through the budgets would have said."""
+    from delphi.errors import DataError
+    from delphi.isocurves import compare_isocurves
+    from delphi.isoflop import WINDOW
+
+    columns = (
+        SUITE,
+        Column("curve", "curve"),
+        Column("n", "optima", "integer"),
+        Column("loo", "leave-one-out error", "number"),
+        Column("aicc", "AICc", "tenths"),
+        Column("bias", "bias on an additive law", "number"),
+        Column("L_inf", "L_inf", "loss"),
+        Column("alpha", "alpha", "loss"),
+        Column("loss", f"loss at {flops(COST_AT)} FLOPs", "loss"),
+        Column("status", "status"),
+    )
+
+    def table(note: str, rows: pd.DataFrame | None = None) -> Table:
+        frame = pd.DataFrame(columns=[c.key for c in columns]) if rows is None else rows
+        return from_frame("curves", "Curves through a budget", note, columns, frame)
+
+    if len(ladder.fits) > MOST_BUCKETS:
+        return table(
+            f"Skipped: {len(ladder.fits):,} budgets, more than the {MOST_BUCKETS:,} a report "
+            "tries; delphi.compare_isocurves does them all."
+        )
+    try:
+        compared = compare_isocurves(runs, at=COST_AT, window=ladder.window or WINDOW)
+    except DataError as error:
+        return table(f"Skipped: {error}.")
+    medians = compared.table.groupby(["suite", "curve"])[["loo", "aicc", "bias"]].median()
+    rows = compared.forecasts.merge(medians, on=["suite", "curve"], how="left")
+    rows["status"] = rows["status"].map(plain_status)
+    note = (
+        f"The same budgets through other curves ({ladder.curve} is the one used): medians over the "
+        "budgets of the error in loss at each run left out, of AICc (of the runs a curve was "
+        "fitted to; a window has fewer), and of the error its lowest loss would have on an "
+        "additive law; and the law through its optima by least squares."
+    )
+    return table(note, rows)
 
 
 def _backtest_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:

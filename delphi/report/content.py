@@ -19,6 +19,7 @@ from delphi.shorthand import flops, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from delphi.intervals import Kind
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
@@ -66,6 +67,8 @@ def analyse(
     *,
     shared_floor: bool = False,
     forecast_at: Sequence[float] = FORECAST_AT,
+    level: float = 0.95,
+    kind: Kind = "mean",
 ) -> Analysis:
     """Fit the laws of a ladder, score the held-out runs, forecast, and put it all in words.
 
@@ -77,6 +80,10 @@ def analyse(
         Fit one L_inf for all suites.
     forecast_at : sequence of float
         Compute to forecast at, FLOPs.
+    level : float
+        Level of the intervals in the tables of laws and forecasts.
+    kind : {"mean", "new run"}
+        What the forecast is of, as in :meth:`IsoflopLadder.forecast`.
 
     Returns
     -------
@@ -92,15 +99,17 @@ def analyse(
         runs = runs.assign(state="")
     held_out = score_held_out(runs, laws)
     posteriors = ladder.posteriors()
-    forecasts = _forecasts(laws, posteriors, forecast_at)
+    noise = ladder.run_noise() if kind == "new run" else {}
+    options: dict[str, Any] = {"noise": noise, "level": level, "kind": kind}
+    forecasts = _forecasts(laws, posteriors, forecast_at, options)
     tables = [
         _data_table(ladder, runs),
         _left_out_table(ladder, runs),
         _fits_table(ladder),
         _optima_table(ladder),
         _exponents_table(ladder),
-        _laws_table(laws, posteriors, shared_floor),
-        _forecast_table(forecasts, shared_floor),
+        _laws_table(laws, posteriors, shared_floor, level),
+        _forecast_table(forecasts, shared_floor, kind),
         _held_out_table(held_out, laws),
         *check_tables(ladder, laws, runs),
     ]
@@ -114,14 +123,15 @@ def _forecasts(
     laws: Mapping[str, PowerLaw],
     posteriors: Mapping[str, LawPosterior],
     forecast_at: Sequence[float],
+    options: Mapping[str, Any],
 ) -> pd.DataFrame:
     """What ``ladder.forecast`` says, with the point of each law; empty without an optimum."""
-    from delphi.posterior import forecast_frame
+    from delphi.intervals import by_suite
 
     if not posteriors:
         names = ["suite", *FORECAST_COLUMNS, "least_squares"]
         return pd.DataFrame({name: pd.Series(dtype=object) for name in names})
-    frame = forecast_frame(dict(posteriors), np.asarray(forecast_at, float))
+    frame = by_suite(posteriors, np.asarray(forecast_at, float), **options)
     own = [laws.get(suite) for suite in frame["suite"]]
     frame["least_squares"] = [
         law.predict(compute) if law is not None and law.ok else math.nan
@@ -308,9 +318,14 @@ def _exponents_table(ladder: IsoflopLadder) -> Table:
 
 
 def _laws_table(
-    laws: Mapping[str, PowerLaw], posteriors: Mapping[str, LawPosterior], shared_floor: bool
+    laws: Mapping[str, PowerLaw],
+    posteriors: Mapping[str, LawPosterior],
+    shared_floor: bool,
+    level: float,
 ) -> Table:
-    limits = {suite: _limits(posterior) for suite, posterior in posteriors.items() if posterior.ok}
+    limits = {
+        suite: _limits(posterior, level) for suite, posterior in posteriors.items() if posterior.ok
+    }
     rows = [
         {
             "suite": suite,
@@ -332,10 +347,10 @@ def _laws_table(
         SUITE,
         Column("equation", "law"),
         Column("L_inf", "L_inf", "loss"),
-        Column("L_inf_interval", "95% posterior"),
+        Column("L_inf_interval", f"{100 * level:g}% posterior"),
         Column("log10_A", "log10 A", "loss"),
         Column("alpha", "alpha", "loss"),
-        Column("alpha_interval", "95% posterior"),
+        Column("alpha_interval", f"{100 * level:g}% posterior"),
         Column("n", "budgets", "integer"),
         Column("rms", "rms residual", "number"),
         Column("lowest", "from FLOPs", "flops"),
@@ -350,11 +365,11 @@ def _laws_table(
     return from_frame("laws", "Scaling laws", note, columns, _frame(rows, columns))
 
 
-def _limits(posterior: LawPosterior) -> dict[str, str]:
-    """The 95% interval of each parameter as text."""
+def _limits(posterior: LawPosterior, level: float) -> dict[str, str]:
+    """The interval of each parameter as text."""
     return {
         row.parameter: f"{row.low:.4f} to {row.high:.4f}"
-        for row in posterior.parameters().itertuples(index=False)
+        for row in posterior.parameters(level=level).itertuples(index=False)
     }
 
 
@@ -362,7 +377,7 @@ def _law_status(law: PowerLaw, posterior: LawPosterior | None) -> str:
     return plain_status(law.status, "" if posterior is None else posterior.status)
 
 
-def _forecast_table(forecasts: pd.DataFrame, shared_floor: bool) -> Table:
+def _forecast_table(forecasts: pd.DataFrame, shared_floor: bool, kind: str) -> Table:
     columns = (
         SUITE,
         Column("compute", "FLOPs", "flops"),
@@ -376,8 +391,9 @@ def _forecast_table(forecasts: pd.DataFrame, shared_floor: bool) -> Table:
         BEYOND,
         Column("status", "status"),
     )
+    of = "The loss expected at the optimum" if kind == "mean" else "The loss of one new run there"
     note = (
-        "The loss expected at the optimum: median and interval of the posterior, and the law by "
+        f"{of}: median and interval of the posterior, and the law by "
         "least squares. Decades are counted from the largest fitted compute of the suite, and "
         "from the smallest for what lies below."
     )

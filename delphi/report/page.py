@@ -36,6 +36,7 @@ def render_page(
     plots: Sequence[Plot],
     tables: Sequence[Table],
     version: str,
+    units: str = "Losses in the unit of the data; compute in FLOPs.",
 ) -> str:
     """Put a report into one HTML text.
 
@@ -48,6 +49,8 @@ def render_page(
     tables : sequence of Table
     version : str
         Of delphi, for the foot of the page.
+    units : str
+        Of the numbers, for the same place.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def render_page(
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta http-equiv="Content-Security-Policy" content="{_policy(scripts, plots)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{_text(title)}</title>
 <link rel="icon" href="data:,">
@@ -92,7 +95,7 @@ def render_page(
 <h2 id="tables">Tables</h2>
 {"".join(_table(table) for table in tables)}</section>
 </main>
-<footer>Made by delphi {_text(version)}. Losses in the unit of the data; compute in FLOPs.</footer>
+<footer>Made by delphi {_text(version)}. {_text(units)}</footer>
 {"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
 </html>
 """
@@ -130,13 +133,15 @@ def _part(name: str) -> str:
     return resources.files("delphi.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(scripts: Sequence[str]) -> str:
+def _policy(scripts: Sequence[str], plots: Sequence[Plot]) -> str:
     """A policy under which only these very scripts run and nothing is ever fetched."""
+    # Plotly compiles its WebGL programs in the browser; pages without such plots need no eval.
+    webgl = " 'unsafe-eval'" if any('"scattergl"' in plot.json for plot in plots) else ""
     hashes = [
         "'sha256-" + base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode() + "'"
         for s in scripts
     ]
     return (
-        f"default-src 'none'; script-src {' '.join(hashes)}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {' '.join(hashes)}{webgl}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )

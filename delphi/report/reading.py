@@ -103,10 +103,11 @@ def _suite(
     )
     status = "" if words == "ok" else f" ({words})"
     if posterior is not None and posterior.ok:
-        own = posterior.parameters().set_index("parameter")
+        level = float(forecasts["level"].iloc[0]) if len(forecasts) else 0.95
+        own = posterior.parameters(level=level).set_index("parameter")
         said.append(
             f"{name}: the loss falls as L_inf + A C^-alpha, L_inf {_between(own.loc['L_inf'])} and "
-            f"alpha {_between(own.loc['alpha'])} (95%, posterior)."
+            f"alpha {_between(own.loc['alpha'])} ({100 * level:g}%, posterior)."
         )
     known = forecasts[np.isfinite(forecasts["mid"].to_numpy(float))]
     if len(known):

@@ -19,10 +19,13 @@
     X(isocurve)                                                                                    \
     X(joint)                                                                                       \
     X(floorfit)                                                                                    \
+    X(identify)                                                                                    \
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(quantile)                                                                                    \
+    X(survival)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)

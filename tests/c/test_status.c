@@ -42,6 +42,10 @@ test_codes(void)
         {16384, "duplicated_designs"},
         {32768, "p_at_bound"},
         {65536, "q_at_bound"},
+        {131072, "alpha_weak"},
+        {1048576, "floor_not_identified"},
+        {2097152, "misfit"},
+        {4194304, "extrapolated"},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
