@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Each installs what is missing, builds, and runs.
-# The rest: setup, bench, lint, format, sanitize, clean.
+# The rest: setup, bench, gallery, lint, format, sanitize, clean.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,7 +16,7 @@ C_FLAGS := -std=c11 -g -ffp-contract=off -fno-math-errno -Wall -Wextra -Wconvers
 	-Wstrict-prototypes -Wvla -Werror -Icsrc -pthread
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DDPH_SANITIZED
 
-.PHONY: demo test setup bench lint format sanitize clean
+.PHONY: demo test setup bench gallery lint format sanitize clean
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -41,6 +41,11 @@ setup: .venv/.built
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Pictures of every figure, wide and narrow, for docs/gallery.
+gallery: setup
+	PYTHON=$(PYTHON) tools/system-packages.sh page
+	$(BIN)/python tools/gallery.py
 
 lint: setup
 	$(BIN)/ruff check .

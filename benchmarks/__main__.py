@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import warnings
+from importlib import import_module
 
 import numpy as np
 
-from benchmarks import (
-    bench_bootstrap,
-    bench_optima,
-    bench_parabola,
-    bench_powerlaw,
-    bench_survival,
-)
 from benchmarks.timing import header
 from delphi import FitWarning
 from delphi.threads import thread_count
+
+BENCHMARKS = (
+    "parabola",
+    "powerlaw",
+    "optima",
+    "bootstrap",
+    "figures",
+    "survival",
+)
 
 warnings.simplefilter("ignore", FitWarning)
 load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
@@ -26,5 +29,5 @@ print(
     f"load {load:.1f}\nmedian wall times of one run on this machine, then ratios\n"
 )
 header()
-for benchmark in (bench_parabola, bench_powerlaw, bench_optima, bench_bootstrap, bench_survival):
-    benchmark.main()
+for name in BENCHMARKS:
+    import_module(f"benchmarks.bench_{name}").main()

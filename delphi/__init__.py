@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .card import Card
     from .configurations import OptimalConfigurations, optimal_configurations
     from .explorer import Explorer, explore
+    from .figureset import draw_figures, write_figures
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
     from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
@@ -65,6 +66,7 @@ __all__ = [
     "calibrate_kl",
     "compare_isocurves",
     "compat",
+    "draw_figures",
     "effective_speedup",
     "explore",
     "figures",
@@ -86,6 +88,7 @@ __all__ = [
     "score_held_out",
     "seed_noise",
     "simulate",
+    "write_figures",
 ]
 
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
@@ -110,6 +113,7 @@ _ON_USE = {
     "bootstrap_law": "bootstrap",
     "calibrate_kl": "kl",
     "compare_isocurves": "isocurves",
+    "draw_figures": "figureset",
     "effective_speedup": "speedup",
     "explore": "explorer",
     "optimal_configurations": "configurations",
@@ -118,6 +122,7 @@ _ON_USE = {
     "read_kl": "klcells",
     "rolling_mean": "kl",
     "seed_noise": "seeds",
+    "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})
 

@@ -1,4 +1,4 @@
-"""The command ``delphi``: a report of runs, and a demo on runs whose truth is known."""
+"""The command ``delphi``: a report of runs, their figures, and a demo whose truth is known."""
 
 from __future__ import annotations
 
@@ -78,20 +78,44 @@ def _message(error: Exception) -> str:
 
 def _report(options: argparse.Namespace) -> str:
     from delphi.isoflop import fit_isoflops
+
+    with _notes(options.quiet):
+        _check_output(options)
+        ladder = fit_isoflops(_read(options), curve=options.curve, progress=_watched(options))
+        return _deliver(ladder, options)
+
+
+def _read(options: argparse.Namespace) -> Any:
+    """The runs of some files, by the options that say how to read them."""
     from delphi.runs import read_runs
 
     suites = dict(options.suite) if options.suite else {} if options.suite_by_file else None
+    return read_runs(
+        options.runs if len(options.runs) > 1 else options.runs[0],
+        columns=dict(options.column) or None,
+        suites=suites,
+        budgets=options.budgets,
+        on_bad=options.on_bad,
+    )
+
+
+def _figures(options: argparse.Namespace) -> str:
+    from delphi.figureset import write_figures
+
     with _notes(options.quiet):
         _check_output(options)
-        runs = read_runs(
-            options.runs if len(options.runs) > 1 else options.runs[0],
-            columns=dict(options.column) or None,
-            suites=suites,
-            budgets=options.budgets,
-            on_bad=options.on_bad,
+        files = write_figures(
+            _read(options),
+            options.output,
+            mobile=options.mobile,
+            compat=options.compat,
+            formats=options.formats or (),
+            progress=_watched(options),
         )
-        ladder = fit_isoflops(runs, curve=options.curve, progress=_watched(options))
-        return _deliver(ladder, options)
+    written = [*files.figures.values(), *files.images]
+    if options.json:
+        return json.dumps({"files": [str(path) for path in written]}, indent=1) + "\n"
+    return "" if options.quiet else "".join(f"{path}\n" for path in written)
 
 
 def _demo(options: argparse.Namespace) -> str:
@@ -228,6 +252,88 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def _add_reading(command: argparse.ArgumentParser) -> None:
+    """The arguments that say which runs to read, and how."""
+    command.add_argument("runs", nargs="+", metavar="RUNS", help="JSON, CSV, TSV or Parquet file")
+    command.add_argument(
+        "--column",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="STANDARD=SOURCE",
+        help="which column holds what, for example loss=eval/my_loss; may be repeated",
+    )
+    naming = command.add_mutually_exclusive_group()
+    naming.add_argument(
+        "--suite",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="KEYWORD=LABEL",
+        help="runs with KEYWORD in their name belong to suite LABEL; may be repeated",
+    )
+    naming.add_argument(
+        "--suite-by-file",
+        action="store_true",
+        help="name suites by file where there is no suite column, whatever the runs are called",
+    )
+    command.add_argument(
+        "--budgets",
+        type=_budgets,
+        default=2,
+        metavar="DIGITS|FLOPS,...",
+        help="round compute to this many digits, or to the nearest of these budgets (default: 2)",
+    )
+    command.add_argument(
+        "--on-bad",
+        choices=("raise", "drop"),
+        default="raise",
+        help="stop at rows with bad values, or leave them out and count them (default: raise)",
+    )
+
+
+def _add_figures(commands: Any) -> None:
+    """The command ``delphi figures``."""
+    command = commands.add_parser(
+        "figures",
+        help="fit runs and write every figure as JSON for a site",
+        description=(
+            "Fit the runs in some files and write every figure as plotly JSON, without template, "
+            "width and font, which a site gives to all its figures alike."
+        ),
+    )
+    _add_reading(command)
+    command.add_argument(
+        "-o",
+        "--output",
+        type=_directory,
+        metavar="DIR",
+        required=True,
+        help="write the figures there",
+    )
+    command.add_argument(
+        "--mobile",
+        action="store_true",
+        help="write all figures for narrow screens too, as NAME-mobile (the ladders always are)",
+    )
+    command.add_argument(
+        "--compat",
+        action="store_true",
+        help="fit and draw exactly as the notebook does, which has narrow ladders only",
+    )
+    for kind in ("png", "svg"):
+        command.add_argument(
+            f"--{kind}",
+            dest="formats",
+            action="append_const",
+            const=kind,
+            help=f"write {kind.upper()} images too (needs kaleido, and Chromium or Chrome)",
+        )
+    command.add_argument("--json", action="store_true", help="print the names of the files as JSON")
+    command.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    command.set_defaults(run=_figures)
+
+
 def _parser() -> argparse.ArgumentParser:
     from delphi.heldout import FORECAST_AT
     from delphi.shorthand import flops
@@ -283,43 +389,10 @@ def _parser() -> argparse.ArgumentParser:
         help="fit runs, print the tables, write figures and a page",
         description="Fit the runs in some files, print the tables, write figures and a page.",
     )
-    report.add_argument("runs", nargs="+", metavar="RUNS", help="JSON, CSV, TSV or Parquet file")
-    report.add_argument(
-        "--column",
-        type=_pair,
-        action="append",
-        default=[],
-        metavar="STANDARD=SOURCE",
-        help="which column holds what, for example loss=eval/my_loss; may be repeated",
-    )
-    naming = report.add_mutually_exclusive_group()
-    naming.add_argument(
-        "--suite",
-        type=_pair,
-        action="append",
-        default=[],
-        metavar="KEYWORD=LABEL",
-        help="runs with KEYWORD in their name belong to suite LABEL; may be repeated",
-    )
-    naming.add_argument(
-        "--suite-by-file",
-        action="store_true",
-        help="name suites by file where there is no suite column, whatever the runs are called",
-    )
-    report.add_argument(
-        "--budgets",
-        type=_budgets,
-        default=2,
-        metavar="DIGITS|FLOPS,...",
-        help="round compute to this many digits, or to the nearest of these budgets (default: 2)",
-    )
-    report.add_argument(
-        "--on-bad",
-        choices=("raise", "drop"),
-        default="raise",
-        help="stop at rows with bad values, or leave them out and count them (default: raise)",
-    )
+    _add_reading(report)
     report.set_defaults(run=_report)
+
+    _add_figures(commands)
 
     demo = commands.add_parser(
         "demo",

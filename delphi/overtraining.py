@@ -118,6 +118,26 @@ class OvertrainingCost(HasCard):
             "notes": list(self.notes),
         }
 
+    def plot(self, ladder: IsoflopLadder, law: PowerLaw, suite: str | None = None) -> Any:
+        """Loss against tokens with a slider over the scales, as a plotly figure.
+
+        Parameters
+        ----------
+        ladder : IsoflopLadder
+            The one the costs were worked out for.
+        law : PowerLaw
+            The suite's law.
+        suite : str, optional
+            Needed where the table has several.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+        """
+        from .figures import overtraining_forecast
+
+        return overtraining_forecast(ladder, law, self, suite)
+
     def __repr__(self) -> str:
         suites = self.table["suite"].nunique()
         return f"OvertrainingCost({suites} suites at {self.at:.3g} FLOPs, {self.curvature})"

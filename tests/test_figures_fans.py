@@ -143,6 +143,9 @@ def test_results_draw_themselves(runs, ladder):
     assert law.plot().to_json() == figures.law_curve(law).to_json()
     with pytest.raises(DataError, match="what"):
         law.plot("other")
+    cost = delphi.overtraining_cost(ladder, n_boot=20)
+    drawn = figures.overtraining_forecast(ladder, law, cost, "Aster")
+    assert cost.plot(ladder, law, "Aster").to_json() == drawn.to_json()
     pytest.importorskip("matplotlib")
     assert len(delphi.optimal_configurations(ladder).plot("Aster").axes) == 3
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
-from delphi.figures.export import write_json
+from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
+from delphi.figures.overtraining import overtraining_forecast
 from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
+from delphi.figures.seeds import lucky_seeds
 from delphi.figures.spaghetti import draw_spaghetti
 from delphi.figures.survival import kl_spaghetti, survival_curves
 
@@ -28,9 +30,13 @@ __all__ = [
     "ladder",
     "law_curve",
     "law_fan",
+    "lucky_seeds",
+    "overtraining_forecast",
     "parabola_curve",
     "scaling_law_asymptote",
+    "site_json",
     "survival_curves",
+    "write_images",
     "write_json",
 ]
 

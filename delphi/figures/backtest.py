@@ -15,10 +15,16 @@ from delphi.shorthand import flops
 __all__ = ["backtest_errors"]
 
 PANELS = 12
+ROW, GAP = 270, 110  # pixels of height of a row of panels with the gap below it, and of the gap
 
 
 def backtest_errors(
-    test: Backtest, *, method: str = "posterior", target: str = "optimum", columns: int = 3
+    test: Backtest,
+    *,
+    method: str = "posterior",
+    target: str = "optimum",
+    columns: int = 3,
+    mobile: bool = False,
 ) -> go.Figure:
     """Percent error of every forecast against compute, one panel a suite, one colour a cutoff.
 
@@ -31,6 +37,8 @@ def backtest_errors(
         "optimum" or "held-out".
     columns : int
         Panels side by side.
+    mobile : bool
+        One panel under the other, for a screen 360 px wide.
 
     Returns
     -------
@@ -50,7 +58,7 @@ def backtest_errors(
         raise DataError(f"no forecast of {target!r} by {method!r} in this back-test")
     suites = rows["suite"].unique().tolist()
     shown = suites[:PANELS]
-    across = min(columns, len(shown))
+    across = 1 if mobile else min(columns, len(shown))
     down = -(-len(shown) // across)
     fig = make_subplots(
         rows=down,
@@ -58,7 +66,7 @@ def backtest_errors(
         shared_yaxes=True,
         subplot_titles=[theme.wrapped(suite, 30) for suite in shown],
         horizontal_spacing=0.04,
-        vertical_spacing=0.5 / (down + 1),
+        vertical_spacing=GAP / (ROW * down) if down > 1 else 0,
     )
     colours = theme.budget_colours(rows["cutoff"].unique())
     named: set[float] = set()
@@ -81,9 +89,11 @@ def backtest_errors(
             **where,
         )
     fig.update_yaxes(title_text="forecast over observed, %", col=1)
+    fig.update_yaxes(matches="y", selector=lambda axis: axis.plotly_name != "yaxis")
     left = f"; {len(suites) - len(shown)} more suites not drawn" if len(suites) > PANELS else ""
     fig.update_layout(legend_title_text=f"Fitted up to (FLOPs){left}")
-    return theme.finish(fig, 240 * down, [flops(c) for c in sorted(named)], top=50)
+    names = [flops(c) for c in sorted(named)]
+    return theme.finish(fig, ROW * down, names, top=50, mobile=mobile)
 
 
 def _add_cutoff(

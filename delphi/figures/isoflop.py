@@ -15,6 +15,8 @@ from delphi.isoflop import curve_values
 from delphi.shorthand import flops
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from delphi.isoflop import IsoflopLadder, Parabola
 
 __all__ = ["isoflop_parabolas", "parabola_curve"]
@@ -24,13 +26,15 @@ N_TAIL = 20  # and on each side of that
 NOT_USED = "not used in the law"
 
 
-def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
+def isoflop_parabolas(ladder: IsoflopLadder, *, mobile: bool = False) -> go.Figure:
     """Runs, fitted parabolas and optima of every suite, one panel a suite.
 
     Parameters
     ----------
     ladder : IsoflopLadder
         What :func:`delphi.fit_isoflops` returned; nothing is fitted again.
+    mobile : bool
+        One panel under the other, for a screen 360 px wide.
 
     Returns
     -------
@@ -47,12 +51,12 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
     colours = theme.budget_colours(ladder.fits["budget"])
     ladder = drawn(ladder)
     suites = list(ladder.suites)
-    n_cols = min(max(len(suites), 1), 2)
+    n_cols = 1 if mobile else min(max(len(suites), 1), 2)
     n_rows = max(1, -(-len(suites) // n_cols))
-    width = 42 if n_cols == 2 else 80
+    width = 42 if n_cols == 2 or mobile else 80
     titles = [theme.wrapped(s, width) for s in suites]
     top = 52 if any("<br>" in t for t in titles) else 34
-    panel = 300 if n_rows > 1 else 330
+    panel = 250 if mobile else 300 if n_rows > 1 else 330
     gap = 96 + (top - 34)
     plot_height = n_rows * panel + (n_rows - 1) * gap
     fig = make_subplots(
@@ -76,16 +80,18 @@ def isoflop_parabolas(ladder: IsoflopLadder) -> go.Figure:
         fig.update_yaxes(title_text=theme.loss_title(ladder.runs), row=r, col=1)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
     fig.update_layout(legend_title_text="Compute (FLOPs)")
-    return theme.finish(fig, plot_height, names, top)
+    return theme.finish(fig, plot_height, names, top, mobile=mobile)
 
 
-def parabola_curve(fit: Parabola) -> go.Figure:
+def parabola_curve(fit: Parabola, *, mobile: bool = False) -> go.Figure:
     """One parabola over the tokens it was fitted on, with its optimum.
 
     Parameters
     ----------
     fit : Parabola
         What :func:`delphi.fit_parabola` returned; a failed one gives empty axes that say so.
+    mobile : bool
+        Lay it out for a screen 360 px wide.
 
     Returns
     -------
@@ -115,10 +121,11 @@ def parabola_curve(fit: Parabola) -> go.Figure:
         fig.add_annotation(text=theme.safe(fit.status), showarrow=False, yanchor="top", **where)
     fig.update_xaxes(**theme.token_axis("Training tokens", pd.Series(tokens)))
     fig.update_yaxes(title_text="Loss")
-    return theme.finish(fig, 330, ["parabola", "optimum"] if fit.ok else [], top=18)
+    names = ["parabola", "optimum"] if fit.ok else []
+    return theme.finish(fig, 280 if mobile else 330, names, top=18, mobile=mobile)
 
 
-def curve_pieces(fit: Any) -> list[tuple[np.ndarray, bool]]:
+def curve_pieces(fit: Any, n: int = N_CURVE) -> list[tuple[np.ndarray, bool]]:
     """Tokens to draw a curve at, and whether its fit used the points there.
 
     The stretch that was fitted comes first, then the rest of the observed range, a NaN between its
@@ -126,7 +133,7 @@ def curve_pieces(fit: Any) -> list[tuple[np.ndarray, bool]]:
     """
     if not np.isfinite([fit.x_min, fit.x_max, fit.x_lo, fit.x_hi, fit.loss_star]).all():
         return []
-    pieces = [(np.logspace(fit.x_lo, fit.x_hi, N_CURVE), True)]
+    pieces = [(np.logspace(fit.x_lo, fit.x_hi, n), True)]
     tails = [(lo, hi) for lo, hi in ((fit.x_min, fit.x_lo), (fit.x_hi, fit.x_max)) if lo < hi]
     if tails:
         ends = [np.append(np.logspace(lo, hi, N_TAIL), np.nan) for lo, hi in tails]
@@ -165,99 +172,105 @@ def add_parabolas(
     *,
     row: int,
     col: int,
+    n: int = N_CURVE,
+    label_of: Callable[[float], str] = flops,
 ) -> None:
-    """Draw the buckets of one suite into one panel: points, curve, optimum, budget by budget."""
+    """Draw the buckets of one suite into one panel: points, curve, optimum, budget by budget.
+
+    A curve has `n` points where it was fitted; `label_of` gives the name of a budget.
+    """
     by_budget = dict(tuple(sweep_runs(ladder, suite).groupby("budget")))
     fits = ladder.fits[ladder.fits["suite"] == suite].sort_values("budget")
     # Suites may lack budgets; the legend keeps the order of compute all the same.
     ranks = {budget: i + 1 for i, budget in enumerate(sorted(colours))}
+    place = fig.get_subplot(row, col)
+    axes = {k: getattr(place, f"{k}axis").plotly_name.replace("axis", "") for k in ("x", "y")}
+    traces: list[go.Scatter] = []
     for fit in fits.itertuples(index=False):
         points = by_budget.get(fit.budget)
         if points is None or points.empty:
             continue
-        label = flops(fit.budget)
-        run_names = points.get("name", points.index)
-        colour = colours[fit.budget]
+        label = label_of(fit.budget)
         common: dict[str, Any] = {
             "name": label,
             "legendgroup": label,
             "legendrank": ranks[fit.budget],
+            "xaxis": axes["x"],
+            "yaxis": axes["y"],
         }
-        notes = f"<br>{NOT_USED}: {theme.safe(fit.status, 120)}" if not fit.used else ""
-        fig.add_trace(
-            go.Scatter(
-                x=points["tokens"].tolist(),
-                y=points["loss"].tolist(),
-                mode="markers",
-                marker={
-                    "size": 7,
-                    "color": colour,
-                    "symbol": "circle" if fit.used else "circle-open",
-                },
-                customdata=[
-                    [theme.safe(n), p]
-                    for n, p in zip(run_names, points["params"].tolist(), strict=True)
-                ],
-                hovertemplate=(
-                    "%{customdata[0]}<br>loss %{y:.4f}<br>tokens %{x:.3s}, params "
-                    f"%{{customdata[1]:.3s}}<br>budget {label} FLOPs, {theme.safe(suite)}"
-                    f"{notes}<extra></extra>"
-                ),
-                showlegend=named.get(fit.budget) == suite,
-                **common,
-            ),
-            row=row,
-            col=col,
+        shown = named.get(fit.budget) == suite
+        colour = colours[fit.budget]
+        traces.append(_points(fit, points, suite, colour, common | {"showlegend": shown}))
+        common["showlegend"] = False
+        traces += _curves(fit, points["loss"].max(), colour, n, common)
+        if fit.used and np.isfinite(fit.loss_star):
+            traces.append(_optimum(fit, suite, colour, common))
+    fig.add_traces(traces)
+
+
+def _points(
+    fit: Any, points: pd.DataFrame, suite: str, colour: str, common: dict[str, Any]
+) -> go.Scatter:
+    """The runs of a budget."""
+    names = points.get("name", points.index)
+    notes = f"<br>{NOT_USED}: {theme.safe(fit.status, 120)}" if not fit.used else ""
+    symbol = "circle" if fit.used else "circle-open"
+    return go.Scatter(
+        x=points["tokens"].tolist(),
+        y=points["loss"].tolist(),
+        mode="markers",
+        marker={"size": 7, "color": colour, "symbol": symbol},
+        customdata=[
+            [theme.safe(name), params]
+            for name, params in zip(names, points["params"].tolist(), strict=True)
+        ],
+        hovertemplate=(
+            "%{customdata[0]}<br>loss %{y:.4f}<br>tokens %{x:.3s}, params "
+            f"%{{customdata[1]:.3s}}<br>budget {common['name']} FLOPs, {theme.safe(suite)}"
+            f"{notes}<extra></extra>"
+        ),
+        **common,
+    )
+
+
+def _curves(
+    fit: Any, highest: float, colour: str, n: int, common: dict[str, Any]
+) -> Iterator[go.Scatter]:
+    """The curve of a budget where it was fitted, and on to the ends of the data below `highest`."""
+    for tokens, fitted in curve_pieces(fit, n):
+        loss = curve_values(fit, tokens)
+        # A parabola may run away outside of its window. Gaps are NaN.
+        shown = fitted | np.isnan(tokens) | (loss <= highest)
+        solid = fit.used and fitted
+        yield go.Scatter(
+            x=tokens[shown].tolist(),
+            y=loss[shown].tolist(),
+            mode="lines",
+            line={
+                "dash": "solid" if solid else "dot",
+                "width": 2.25 if solid else 1.5 if fitted else 1,
+                "color": colour,
+                "simplify": False,
+            },
+            hoverinfo="skip",
+            **common,
         )
-        highest = points["loss"].max()
-        for tokens, fitted in curve_pieces(fit):
-            loss = curve_values(fit, tokens)
-            # A parabola may run away outside of its window. Gaps are NaN.
-            shown = fitted | np.isnan(tokens) | (loss <= highest)
-            solid = fit.used and fitted
-            fig.add_trace(
-                go.Scatter(
-                    x=tokens[shown].tolist(),
-                    y=loss[shown].tolist(),
-                    mode="lines",
-                    line={
-                        "dash": "solid" if solid else "dot",
-                        "width": 2.25 if solid else 1.5 if fitted else 1,
-                        "color": colour,
-                        "simplify": False,
-                    },
-                    showlegend=False,
-                    hoverinfo="skip",
-                    **common,
-                ),
-                row=row,
-                col=col,
-            )
-        if not np.isfinite(fit.loss_star):
-            continue
-        if not fit.used:
-            continue
-        status = "" if fit.status == "ok" else f"<br>{theme.safe(fit.status, 120)}"
-        fig.add_trace(
-            go.Scatter(
-                x=[fit.tokens_star],
-                y=[fit.loss_star],
-                mode="markers",
-                marker={
-                    "symbol": "x",
-                    "size": 12,
-                    "color": colour,
-                    "line": {"width": 1, "color": "white"},
-                },
-                customdata=[[fit.params_star, fit.tokens_star / fit.params_star]],
-                hovertemplate=(
-                    f"<b>optimum at {label} FLOPs</b><br>loss %{{y:.4f}}<br>tokens %{{x:.3s}}, "
-                    "params %{customdata[0]:.3s}<br>%{customdata[1]:.1f} tokens per parameter"
-                    f"<br>{theme.safe(suite)}{status}<extra></extra>"
-                ),
-                showlegend=False,
-                **common,
-            ),
-            row=row,
-            col=col,
-        )
+
+
+def _optimum(fit: Any, suite: str, colour: str, common: dict[str, Any]) -> go.Scatter:
+    """The vertex of a budget."""
+    status = "" if fit.status == "ok" else f"<br>{theme.safe(fit.status, 120)}"
+    line = {"width": 1, "color": "white"}
+    return go.Scatter(
+        x=[fit.tokens_star],
+        y=[fit.loss_star],
+        mode="markers",
+        marker={"symbol": "x", "size": 12, "color": colour, "line": line},
+        customdata=[[fit.params_star, fit.tokens_star / fit.params_star]],
+        hovertemplate=(
+            f"<b>optimum at {common['name']} FLOPs</b><br>loss %{{y:.4f}}<br>tokens %{{x:.3s}}, "
+            "params %{customdata[0]:.3s}<br>%{customdata[1]:.1f} tokens per parameter"
+            f"<br>{theme.safe(suite)}{status}<extra></extra>"
+        ),
+        **common,
+    )

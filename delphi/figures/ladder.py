@@ -10,8 +10,7 @@ from plotly.subplots import make_subplots
 
 from delphi.figures import theme
 from delphi.figures.isoflop import add_not_used_key, add_parabolas, legend_homes
-from delphi.figures.place import Panel, place_labels
-from delphi.figures.powerlaw import (
+from delphi.figures.lawparts import (
     DIVERGED,
     FINISHED,
     N_CURVE,
@@ -28,6 +27,7 @@ from delphi.figures.powerlaw import (
     loss_extremes,
     padded,
 )
+from delphi.figures.place import Panel, place_labels
 from delphi.figures.thin import LABELS, drawn, spread, sweep_runs, thinned
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ __all__ = ["ladder"]
 HEIGHT = 330
 # The right panel of a figure 700 px wide.
 PANEL = (272.0, float(HEIGHT))
+MOBILE_HEIGHT, MOBILE_GAP = 620, 0.17
+MOBILE_PANEL = (286.0, MOBILE_HEIGHT * (1 - MOBILE_GAP) / 2)
 
 
 def ladder(
@@ -53,6 +55,8 @@ def ladder(
     suite: str,
     held_out: pd.DataFrame | None = None,
     posteriors: Mapping[str, LawPosterior] | None = None,
+    *,
+    mobile: bool = False,
 ) -> go.Figure:
     """Parabolas of one suite on the left, its law and held-out runs on the right.
 
@@ -68,6 +72,8 @@ def ladder(
         What :func:`delphi.heldout.score_held_out` returned.
     posteriors : mapping of suite to LawPosterior, optional
         What ``ladder.posteriors()`` returned: the 95% interval of the law, as a band behind it.
+    mobile : bool
+        The right panel under the left one, for a screen 360 px wide.
 
     Returns
     -------
@@ -92,11 +98,11 @@ def ladder(
     if scores is not None and len(scores):
         glyphs = theme.glyphs(theme.suite_symbols(suites)[suite])
         title = f"Scaling law: {glyphs[0]} fitted, {glyphs[1]} held out"
-    fig = make_subplots(
-        rows=1,
-        cols=2,
-        horizontal_spacing=0.13,
-        subplot_titles=("IsoFLOP parabolas", title),
+    titles = ("IsoFLOP parabolas", title)
+    fig = (
+        make_subplots(rows=2, cols=1, vertical_spacing=MOBILE_GAP, subplot_titles=titles)
+        if mobile
+        else make_subplots(rows=1, cols=2, horizontal_spacing=0.13, subplot_titles=titles)
     )
     few = drawn(ladder, suite)
     fits = few.fits[few.fits["suite"] == suite]
@@ -106,13 +112,14 @@ def ladder(
     names = add_not_used_key(fig, fits)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
     posterior = None if posteriors is None else posteriors.get(suite)
-    _add_law_panel(fig, ladder, laws.get(suite), suite, scores, posterior)
+    size = MOBILE_PANEL if mobile else PANEL
+    _add_law_panel(fig, ladder, laws.get(suite), suite, scores, posterior, size)
     fig.update_xaxes(
         **theme.token_axis("Training tokens", sweep_runs(few, suite)["tokens"]), row=1, col=1
     )
     fig.update_yaxes(type="log", title_text=theme.loss_title(ladder.runs), row=1, col=1)
     fig.update_layout(legend_title_text="Compute (FLOPs)")
-    return theme.finish(fig, HEIGHT, names)
+    return theme.finish(fig, MOBILE_HEIGHT if mobile else HEIGHT, names, mobile=mobile)
 
 
 def _add_law_panel(
@@ -122,8 +129,9 @@ def _add_law_panel(
     suite: str,
     scores: pd.DataFrame | None,
     posterior: LawPosterior | None,
+    size: tuple[float, float],
 ) -> None:
-    """Draw the right panel."""
+    """Draw the second panel, on the axes x2 and y2; `size` is its own in pixels."""
     suites = list(ladder.suites)
     suite_colour = theme.suite_colours(suites)
     suite_symbol = theme.suite_symbols(suites)
@@ -136,27 +144,29 @@ def _add_law_panel(
     room = 0.08 * math.log(hi / lo) if 0 < lo < hi else 0.05
     y_lo, y_hi = lo * math.exp(-room), hi * math.exp(1.6 * room)
     marker = {"color": suite_colour[suite], "symbol": suite_symbol[suite]}
-    add_band(fig, posterior, suite, suite_colour[suite], x_lo, x_hi, row=1, col=2)
-    add_optima(fig, ladder, suite, marker, row=1, col=2)
+    second = {"xaxis": "x2", "yaxis": "y2"}
+    first = len(fig.data)
+    add_band(fig, posterior, suite, suite_colour[suite], x_lo, x_hi)
+    add_optima(fig, ladder, suite, marker)
     fig.data[-1].showlegend = False
-    add_law(fig, law, suite, suite_colour[suite], x_lo, x_hi, row=1, col=2)
+    add_law(fig, law, suite, suite_colour[suite], x_lo, x_hi)
     x_range = padded(x_lo, x_hi)
     if scores is not None and len(scores):
         ceiling = y_hi * math.exp(-0.5 * room)
-        add_held_out(fig, scores, suite_colour, suite_symbol, ceiling, row=1, col=2)
+        add_held_out(fig, scores, suite_colour, suite_symbol, ceiling)
         shown = scores.assign(shown=scores["loss"].clip(upper=ceiling))
         few = thinned(optima, "compute", "loss_star")
-        _label(fig, few, law, shown, x_range, (y_lo, y_hi))
+        _label(fig, few, law, shown, x_range, (y_lo, y_hi), size)
+    for trace in fig.data[first:]:
+        trace.update(second)
     place = divider_place(optima, laws)
     nothing = NO_OPTIMUM if optima.empty else NO_LAW
-    add_divider(fig, place, x_range, PANEL[0], xref="x2", yref="y2 domain", nothing=nothing)
-    fig.update_xaxes(**theme.compute_axis(*x_range), row=1, col=2)
-    fig.update_yaxes(
+    add_divider(fig, place, x_range, size[0], xref="x2", yref="y2 domain", nothing=nothing)
+    fig.layout.xaxis2.update(theme.compute_axis(*x_range))
+    fig.layout.yaxis2.update(
         type="log",
         title_text=theme.loss_title(ladder.runs, "Loss at the optimum"),
         range=[math.log10(y_lo), math.log10(y_hi)],
-        row=1,
-        col=2,
     )
 
 
@@ -167,6 +177,7 @@ def _label(
     scores: pd.DataFrame,
     x_range: tuple[float, float],
     y_range: tuple[float, float],
+    size: tuple[float, float],
 ) -> None:
     """Write each held-out error beside its marker, where nothing else is."""
     rows = scores[np.isfinite(scores["loss"])].sort_values("compute", ascending=False)
@@ -181,7 +192,7 @@ def _label(
     panel = Panel(
         (math.log10(x_range[0]), math.log10(x_range[1])),
         (math.log10(y_range[0]), math.log10(y_range[1])),
-        *PANEL,
+        *size,
     )
     points = panel.pixels(x, y)
     markers = panel.pixels(np.log10(optima["compute"]), np.log10(optima["loss_star"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ MUTED = "#5A5750"
 RULE = "rgba(60, 54, 46, 0.55)"
 GRID = "rgba(60, 54, 46, 0.12)"
 CLEAR = "rgba(0, 0, 0, 0)"
+MOBILE_WIDTH = 360  # pixels, of the screen that narrow layouts are for
 FONT = "Inter, 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 # Chosen by distance in OKLab under normal, protan, deutan and tritan vision (smallest 9.5),
@@ -186,18 +188,28 @@ def compute_axis(lo: float, hi: float) -> dict[str, object]:
     return axis
 
 
-def finish(fig: go.Figure, plot_height: int, names: Sequence[str], top: int = 34) -> go.Figure:
+def finish(
+    fig: go.Figure,
+    plot_height: int,
+    names: Sequence[str],
+    top: int = 34,
+    *,
+    mobile: bool = False,
+    room: int = 0,
+) -> go.Figure:
     """Apply the template and put the legend under the plots, where it covers no data.
 
-    `plot_height` is that of the plotting area; the figure grows by what a legend of `names` needs.
+    `plot_height` is that of the plotting area; the figure grows by what a legend of `names` needs,
+    and by `room` above it, for a slider. `mobile` is for a screen 360 px wide.
     """
-    foot = 60
-    rows = legend_rows(names) + bool(fig.layout.legend.title.text)
+    foot = 60 + room
+    rows = legend_rows(names, 290 if mobile else 640) + bool(fig.layout.legend.title.text)
     legend_height = 21 * rows + 8 if names else 0
+    sides = {"l": 54, "r": 12} if mobile else {"l": 62, "r": 18}
     fig.update_layout(
         template=NAME,
         height=top + plot_height + foot + legend_height,
-        margin={"l": 62, "r": 18, "t": top, "b": foot + legend_height},
+        margin=sides | {"t": top, "b": foot + legend_height},
         legend={
             "orientation": "h",
             "title_side": "top center",
@@ -207,15 +219,24 @@ def finish(fig: go.Figure, plot_height: int, names: Sequence[str], top: int = 34
             "yanchor": "top",
         },
     )
+    if mobile:
+        # In the middle of the screen, not of the plot: the legend may be wider than that.
+        middle = (MOBILE_WIDTH / 2 - sides["l"]) / (MOBILE_WIDTH - sides["l"] - sides["r"])
+        fig.update_layout(legend={"x": middle, "font_size": 11})
     return fig
 
 
 def legend_rows(names: Sequence[str], width: float = 640) -> int:
-    """How many rows a horizontal legend of `names` takes in `width` pixels, about."""
-    rows, used = 1, 0.0
-    for name in names:
-        entry = 44 + 6.8 * len(html.unescape(name))
-        if used and used + entry > width:
-            rows, used = rows + 1, 0.0
-        used += entry
-    return rows if names else 0
+    """How many rows a horizontal legend of `names` takes in `width` pixels, about.
+
+    Entries that do not fit into one row stand in columns as wide as the longest of them.
+    """
+    if not names:
+        return 0
+    texts = [re.sub(r"<(?!br>)[^>]*>", "", html.unescape(name)).split("<br>") for name in names]
+    entries = [44 + 6.8 * max(map(len, lines)) for lines in texts]
+    tall = max(map(len, texts))
+    if sum(entries) <= width:
+        return tall
+    columns = max(1, int(width // max(entries)))
+    return tall * -(-len(entries) // columns)
