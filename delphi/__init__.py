@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
     from .card import Card
+    from .configurations import OptimalConfigurations, optimal_configurations
+    from .explorer import Explorer, explore
     from .figureset import draw_figures, write_figures
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
@@ -45,12 +47,14 @@ __all__ = [
     "Card",
     "DataError",
     "DataWarning",
+    "Explorer",
     "FitWarning",
     "IsocurveComparison",
     "IsoflopLadder",
     "KLTrajectories",
     "KaplanMeier",
     "LawPosterior",
+    "OptimalConfigurations",
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
@@ -69,6 +73,7 @@ __all__ = [
     "compat",
     "draw_figures",
     "effective_speedup",
+    "explore",
     "figures",
     "fit_isoflops",
     "fit_parabola",
@@ -81,6 +86,7 @@ __all__ = [
     "forecast",
     "left_out_table",
     "match_grid",
+    "optimal_configurations",
     "overtraining_cost",
     "read_kl",
     "read_runs",
@@ -97,9 +103,11 @@ __all__ = [
 _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
+    "Explorer": "explorer",
+    "IsocurveComparison": "isocurves",
+    "OptimalConfigurations": "configurations",
     "Card": "card",
     "CalibratedKL": "kl",
-    "IsocurveComparison": "isocurves",
     "KLTrajectories": "kl",
     "KaplanMeier": "survival",
     "OvertrainingCost": "overtraining",
@@ -116,6 +124,8 @@ _ON_USE = {
     "compare_isocurves": "isocurves",
     "draw_figures": "figureset",
     "effective_speedup": "speedup",
+    "explore": "explorer",
+    "optimal_configurations": "configurations",
     "fit_survival": "survival",
     "fit_surface": "surface",
     "fit_surfaces": "surface",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import warnings
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from .errors import DataError, FitWarning
 from .heldout import score_held_out
 from .intervals import RunNoise
 from .isoflop import Curve, IsoflopLadder, fit_isoflops, scatter
+from .markup import block
 from .posterior import LawPosterior, posteriors_of_optima
 
 __all__ = ["Backtest", "backtest"]
@@ -81,11 +81,32 @@ class Backtest:
         """The scores as text."""
         return self.scores.to_string(index=False, float_format=lambda v: f"{v:.3g}")
 
+    def plot(self, method: str = "posterior", target: str = "optimum") -> Any:
+        """Errors of one method's forecasts, one panel a suite, as a plotly figure.
+
+        Parameters
+        ----------
+        method, target : str
+            A method and a kind of target of ``table``.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+
+        Raises
+        ------
+        DataError
+            No such forecast.
+        """
+        from .figures import backtest_errors
+
+        return backtest_errors(self, method=method, target=target)
+
     def __repr__(self) -> str:
         return f"Backtest({len(self.table)} forecasts, {self.table['suite'].nunique()} suites)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return block(repr(self), tables={"scores, in percent of the loss": self.scores})
 
 
 def backtest(

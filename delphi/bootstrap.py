@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import html
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
 from .isoflop import IsoflopLadder
+from .markup import block
 from .parabola import NO_OPTIMUM
 from .powerlaw import Method, Score, _checked_floor
 from .progress import progress_bar
@@ -107,10 +107,7 @@ class BootstrapResult(HasStatus, HasCard):
 
     def summary(self) -> str:
         """A few lines for a person."""
-        lines = [
-            f"{self.kind} bootstrap: {self.n_ok} of {self.n_requested} replicates gave a law"
-            f" ({self.n_skipped} skipped, {self.n_failed} failed), status: {self.status}"
-        ]
+        lines = [f"{self.kind} bootstrap: {self._counts}, status: {self.status}"]
         rows = zip(self.at, self.low, self.median, self.high, strict=True)
         lines += [
             f"  {compute:8.3g} FLOPs: {mid:.4f} [{low:.4f}, {high:.4f}] {self.level:.0%}"
@@ -118,11 +115,26 @@ class BootstrapResult(HasStatus, HasCard):
         ]
         return "\n".join(lines)
 
+    @property
+    def _counts(self) -> str:
+        return (
+            f"{self.n_ok} of {self.n_requested} replicates gave a law"
+            f" ({self.n_skipped} skipped, {self.n_failed} failed)"
+        )
+
+    def plot(self) -> Any:
+        """The forecasts as a fan of bands over compute, as a plotly figure."""
+        from .figures import forecast_fan
+
+        return forecast_fan(self)
+
     def __repr__(self) -> str:
         return f"BootstrapResult({self.kind}, {len(self.at)} targets, n={self.n_requested})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        return block(
+            f"Bootstrap forecast ({self.kind})", tables={"": self.to_frame()}, notes=[self._counts]
+        )
 
 
 def bootstrap_law(

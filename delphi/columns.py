@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,12 +19,14 @@ ALIASES: dict[str, dict[str, float]] = {
     "params": {
         **dict.fromkeys(["params", "parameter_count", "n_params", "num_params", "parameters"], 1.0),
         **dict.fromkeys(["n_params_config", "Model Size", "opt_params", "N"], 1.0),
+        "num_scaling_params": 1.0,
         "params_M": 1e6,
         "params_B": 1e9,
     },
     "tokens": {
         **dict.fromkeys(["tokens", "throughput/total_tokens", "total_tokens", "n_tokens"], 1.0),
         **dict.fromkeys(["num_tokens", "train_tokens", "training_tokens", "opt_tokens", "D"], 1.0),
+        "tokens_trained": 1.0,
         "tokens_M": 1e6,
         "tokens_B": 1e9,
     },
@@ -42,13 +45,30 @@ ALIASES: dict[str, dict[str, float]] = {
             "loss",
             "eval/paloma/macro_loss",
             *("eval/loss", "val/loss", "eval_loss", "val_loss", "validation_loss"),
-            *("final_loss", "val_bpb"),
+            *("final_loss", "val_bpb", "val/bpb", "eval/bpb", "bpb"),
         ),
         1.0,
     ),
     "state": dict.fromkeys(["state", "State"], 1.0),
+    "depth": dict.fromkeys(["depth", "n_layer", "n_layers", "num_layers"], 1.0),
 }
 REQUIRED = ("params", "tokens", "flops", "loss")
+# Kept where a source has them; a cell that cannot be used is empty and stops nothing.
+OPTIONAL = ("depth",)
+
+
+def loss_unit(loss_column: str) -> str:
+    """What a loss is counted in, as far as the name of its column tells: "bits/byte" or "".
+
+    Losses are never converted: how many bytes a token has is not in the table.
+
+    Examples
+    --------
+    >>> loss_unit("val_bpb"), loss_unit("eval/loss"), loss_unit("loss, val_bpb")
+    ('bits/byte', '', '')
+    """
+    names = loss_column.lower().split(", ")
+    return "bits/byte" if all(re.search(r"(^|[^a-z])bpb$", name) for name in names) else ""
 
 
 class Found(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from .arrays import column
 from .errors import DataError, FitWarning
 from .heldout import FORECAST_AT
 from .isoflop import CURVES, WINDOW, Buckets, Curve, bucketed, fit_isoflops, sweep_runs
+from .markup import block
 from .parabola import checked_window
 from .provenance import HasCard, from_runs, with_origin
 from .status import bits, status_texts
@@ -37,9 +37,9 @@ class IsocurveComparison(HasCard):
     table : pandas.DataFrame
         One row a (suite, budget, curve): suite, budget, curve, n (runs), n_used (runs fitted),
         tokens_star, params_star, loss_star, se_loss_star (delta method), loo (root mean squared
-        error at each used run of the curve fitted to the others, nats), aicc (corrected Akaike
-        criterion; lower is better, comparable where n_used is the same), bias, status,
-        status_code.
+        error at each used run of the curve fitted to the others, in the unit of the loss), aicc
+        (corrected Akaike criterion; lower is better, comparable where n_used is the same), bias,
+        status, status_code.
 
         ``bias`` is what the curve would make of an additive law: its loss_star when it is fitted
         to the values of the two-power curve at the same tokens, minus the minimum of the two-power
@@ -49,11 +49,18 @@ class IsocurveComparison(HasCard):
         compute (FLOPs), loss, status (of the law).
     window : float
         Decades of tokens to each side of the vertex, for the windowed parabola.
+    curves : pandas.DataFrame
+        One row a row of ``table``: suite, budget, curve, x_min, x_max (log10 tokens of the runs),
+        x_lo, x_hi (of those fitted) and the coefficients that `curve_values` takes.
+    runs : pandas.DataFrame
+        suite, budget, tokens, loss of the runs behind them.
     """
 
     table: pd.DataFrame
     forecasts: pd.DataFrame
     window: float
+    curves: pd.DataFrame
+    runs: pd.DataFrame
 
     def summary(self) -> str:
         """A table a suite: one line a curve."""
@@ -85,12 +92,23 @@ class IsocurveComparison(HasCard):
         """table and forecasts as lists of plain rows."""
         return {name: getattr(self, name).to_dict("records") for name in ("table", "forecasts")}
 
+    def plot(self, suite: str | None = None, budget: float | None = None) -> Any:
+        """One budget under every curve and how far the optima move, as a plotly figure."""
+        from .figures import isocurve_shapes
+
+        return isocurve_shapes(self, suite, budget)
+
     def __repr__(self) -> str:
         budgets = len(self.table) // len(CURVES)
         return f"IsocurveComparison({len(CURVES)} curves through {budgets} budgets)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        keys = ["suite", "curve"]
+        medians = self.table.groupby(keys, sort=False)[["loo", "bias"]].median().reset_index()
+        return block(
+            repr(self), tables={"medians over the budgets": medians, "laws": self.forecasts},
+            notes=["loo: leave-one-out error of loss; bias: of the curve on an additive law"],
+        )  # fmt: skip
 
 
 def compare_isocurves(
@@ -153,16 +171,22 @@ def compare_isocurves(
         if sweep.empty:
             raise DataError(f"no IsoFLOP run of suite {suite!r} that finished")
     buckets = bucketed(sweep)
+    table, curves = _table(buckets, width, threads)
+    points = sweep[["suite", "budget", "tokens", "loss"]].reset_index(drop=True)
+    points.attrs["delphi"] = runs.attrs.get("delphi", {})
     compared = IsocurveComparison(
-        table=_table(buckets, width, threads),
+        table=table,
         forecasts=_forecasts(runs, computes.tolist(), width, threads),
         window=width,
+        curves=curves,
+        runs=points,
     )
     return with_origin(compared, origin)
 
 
-def _table(runs: Buckets, window: float, n_threads: int) -> pd.DataFrame:
-    """Every curve through every bucket; its bias on the two-power curve of the bucket."""
+def _table(runs: Buckets, window: float, n_threads: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every curve through every bucket, its bias on the two-power curve of the bucket, and what
+    draws it."""
 
     def fit(loss: NDArray[np.float64], curve: Curve, loo: bool = False) -> NDArray[np.void]:
         return _core.isocurve_fit(
@@ -175,11 +199,12 @@ def _table(runs: Buckets, window: float, n_threads: int) -> pd.DataFrame:
     inside = (truth["status"] >= 0) & (truth["status"] & bits("clipped") == 0)
     lowest = np.where(inside, truth["loss_star"], np.nan)
     additive = _two_power(truth, runs)
-    frames = []
+    frames, drawn = [], []
     for curve, records in fits.items():
         frame = runs.keys[["suite"]].copy()
         frame["budget"] = runs.keys["budget"].astype(float)
         frame["curve"] = curve
+        drawn.append(_coefficients(frame, records))
         for name in _COLUMNS:
             frame[name] = records[name]
         found = truth if curve == "two-power" else fit(additive, curve)
@@ -187,9 +212,23 @@ def _table(runs: Buckets, window: float, n_threads: int) -> pd.DataFrame:
         frame["status"] = status_texts(records["status"])
         frame["status_code"] = records["status"]
         frames.append(frame)
-    table = pd.concat(frames, ignore_index=True)
+    table, curves = (pd.concat(parts, ignore_index=True) for parts in (frames, drawn))
     order = np.arange(len(table)).reshape(len(CURVES), -1).T.ravel()  # curves beside each other
-    return table.iloc[order].reset_index(drop=True)
+    return table.iloc[order].reset_index(drop=True), curves.iloc[order].reset_index(drop=True)
+
+
+def _coefficients(keys: pd.DataFrame, records: NDArray[np.void]) -> pd.DataFrame:
+    """What `curve_values` needs of each record: k0 to k4 about x_centre, and a, b, c about 0."""
+    frame = keys.copy()
+    for name in ("x_min", "x_max", "x_lo", "x_hi", "x_centre"):
+        frame[name] = records[name]
+    k = records["coefficients"].T
+    for i, values in enumerate(k):
+        frame[f"k{i}"] = values
+    centre = records["x_centre"]
+    frame["a"], frame["b"] = k[2], k[1] - 2 * k[2] * centre
+    frame["c"] = k[0] - centre * (k[1] - k[2] * centre)
+    return frame
 
 
 def _two_power(records: NDArray[np.void], runs: Buckets) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from .errors import DataError, FitWarning
 from .groups import group_rows
 from .heldout import is_crashed
 from .intervals import Home, IntervalMethod, Kind, RunNoise, by_suite, checked_kind
+from .markup import block
 from .parabola import NO_OPTIMUM, Parabola, checked_window, fit_parabola
 from .posterior import LawPosterior, posteriors_of_optima
 from .powerlaw import Method, PowerLaw, Score, fit_frame, laws_of_frame
@@ -276,7 +276,8 @@ class IsoflopLadder(HasCard):
                 )
             for _, bucket in self.unused[self.unused["suite"] == suite].iterrows():
                 lines.append(f"  {bucket.budget:8.3g} FLOPs: left out ({bucket.reason})")
-            for _, row in self.exponents[self.exponents["suite"] == suite].iterrows():
+            growth = self.exponents[self.exponents["suite"] == suite]
+            for _, row in growth[growth["exponent"].notna()].iterrows():
                 lines.append(
                     f"  {row.quantity} ~ C^{row.exponent:.3f}"
                     f" [{row.low:.3f}, {row.high:.3f}] {row.level:.0%} {row.method}"
@@ -305,7 +306,12 @@ class IsoflopLadder(HasCard):
         return f"IsoflopLadder({len(self.suites)} suites, {used} of {len(self.fits)} optima used)"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        names = ["suite", "quantity", "exponent", "low", "high", "level", "n"]
+        tables = {"optima": self.optima, "growth with compute": self.exponents[names]}
+        for caption, table in (("not used", self.unused), ("left out", self.left_out)):
+            if len(table):
+                tables[caption] = table
+        return block(repr(self), facts={"curve": self._fitted}, tables=tables)
 
 
 def fit_isoflops(

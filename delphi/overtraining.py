@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,6 +16,7 @@ from .arrays import checked_count, checked_level, column
 from .draws import Rng, generator_from
 from .errors import DataError, FitWarning
 from .isoflop import IsoflopLadder
+from .markup import block
 from .matching import matching_distance
 from .powerlaw import PowerLaw
 from .provenance import HasCard, from_ladder, rng_words, with_origin
@@ -118,12 +118,33 @@ class OvertrainingCost(HasCard):
             "notes": list(self.notes),
         }
 
+    def plot(self, ladder: IsoflopLadder, law: PowerLaw, suite: str | None = None) -> Any:
+        """Loss against tokens with a slider over the scales, as a plotly figure.
+
+        Parameters
+        ----------
+        ladder : IsoflopLadder
+            The one the costs were worked out for.
+        law : PowerLaw
+            The suite's law.
+        suite : str, optional
+            Needed where the table has several.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+        """
+        from .figures import overtraining_forecast
+
+        return overtraining_forecast(ladder, law, self, suite)
+
     def __repr__(self) -> str:
         suites = self.table["suite"].nunique()
         return f"OvertrainingCost({suites} suites at {self.at:.3g} FLOPs, {self.curvature})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        shown = self.table.drop(columns=["level", "method"])
+        return block(repr(self), tables={"": shown}, notes=self.notes)
 
 
 def overtraining_cost(

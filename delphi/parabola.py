@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike
 from . import _core
 from .arrays import column, floats
 from .errors import DataError
+from .markup import block
 from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, one_warning
 
@@ -134,7 +134,8 @@ class Parabola(HasStatus, HasCard):
         )
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        names = ("tokens_star", "params_star", "loss_star", "se_loss_star", "n_used", "n", "status")
+        return block("IsoFLOP parabola", facts={name: getattr(self, name) for name in names})
 
 
 def fit_parabola(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from .arrays import checked_count, checked_level, column
 from .draws import Rng, generator_from
 from .groups import group_rows
 from .intervals import Kind, RunNoise, checked_kind, interval_frame
+from .markup import block
 from .provenance import HasCard, from_arrays, rng_words, with_origin
 from .status import HasStatus, bits, one_warning
 from .threads import thread_count
@@ -172,11 +173,19 @@ class LawPosterior(HasStatus, HasCard):
             ]
         return "\n".join(lines)
 
+    def plot(self) -> Any:
+        """The draws as a fan of bands over compute, as a plotly figure."""
+        from .figures import law_fan
+
+        return law_fan(self)
+
     def __repr__(self) -> str:
         return f"LawPosterior({len(self.draws)} draws, n={self.n}, status={self.status!r})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        tables = {"parameters": self.parameters()} if self.ok else {}
+        facts = {"draws": len(self.draws), "n": self.n, "status": self.status}
+        return block("Posterior of a power law", facts=facts, tables=tables)
 
 
 def fit_posterior(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,6 +15,7 @@ from .draws import Rng
 from .errors import DataError
 from .groups import group_rows
 from .intervals import Home, IntervalMethod, Kind, RunNoise, law_interval, law_posterior
+from .markup import block
 from .profile import profile_floor
 from .progress import progress_bar
 from .provenance import HasCard, from_arrays, with_origin
@@ -249,17 +249,32 @@ class PowerLaw(HasStatus, HasCard):
             lines.insert(2, f"  rms residual {np.sqrt(self.rss / self.n):.3g}")
         return "\n".join(lines)
 
-    def plot(self) -> Any:
-        """The law over its range and two decades beyond, as a plotly figure."""
-        from .figures import law_curve
+    def plot(self, what: Literal["law", "profile"] = "law") -> Any:
+        """The law over its range and two decades beyond, or the profile of its floor.
 
-        return law_curve(self)
+        Parameters
+        ----------
+        what : {"law", "profile"}
+            "profile" needs a law fitted in loss space with a free floor.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+        """
+        from .figures import floor_profile, law_curve
+
+        if what not in ("law", "profile"):
+            raise DataError(f"what: expected 'law' or 'profile', got {what!r}")
+        return law_curve(self) if what == "law" else floor_profile(self)
 
     def __repr__(self) -> str:
         return f"PowerLaw({self.equation}, n={self.n}, status={self.status!r})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        facts = {name: getattr(self, name) for name in ("L_inf", "A", "alpha", "n", "status")}
+        reach = f"fitted from {self.compute_min:.3g} to {self.compute_max:.3g}"
+        how = f"least squares in {self.score} space, L_inf by {self.method}"
+        return block(self.equation, facts=facts, notes=[f"{reach}; {how}"])
 
 
 def _plain(values: Any) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .budgets import budget_of, checked_budgets, round_sig
 from .cells import MISSING, OK, UNKNOWN_WORD, WORDS, bad_cells, numbers, positive, words
-from .columns import REQUIRED, Found, find_columns, missing_columns
+from .columns import OPTIONAL, REQUIRED, Found, find_columns, missing_columns
 from .errors import DataError, DataWarning
 from .ledger import Ledger
 from .readers import Table, open_tables
@@ -97,7 +97,8 @@ def read_runs(
     pandas.DataFrame
         ``name, suite, run_type`` ("isoflop" or "optimal"), ``seed`` (str), ``params``, ``tokens``
         (counts), ``flops``, ``budget`` (FLOPs), ``loss`` (float64, as in the source), ``state``
-        (lower case, empty where unknown), ``source``, ``row`` (data row there, from 1).
+        (lower case, empty where unknown), ``source``, ``row`` (data row there, from 1). Then
+        ``depth`` (layers, NaN where unknown), if a source has it.
         ``attrs["delphi"]`` has ``sources``, ``read`` (rows seen), ``left_out`` (the first 1000
         rows left out, each with source, row, name and reason), ``left_out_counts`` (all of them,
         by reason), ``notes``, ``loss_column`` and ``columns`` (in words, which columns and units
@@ -283,6 +284,10 @@ def _standard(
         text["run_type"] = _mapped(str.lower, text["run_type"])
         known = np.isin(text["run_type"], ["", "isoflop", "optimal"])
         why["run_type"] = np.where(known, OK, UNKNOWN_WORD).astype(np.int8)
+    for standard in OPTIONAL:
+        if standard in found:
+            values[standard], note = _optional(found[standard], cells[standard])
+            ledger.notes += [f"{table.label}: {note}"] if note else []
     if "budget" in found and "flops" in found:  # then a missing budget is made up for below
         why["budget"][why["budget"] == MISSING] = OK
 
@@ -318,7 +323,10 @@ def _standard(
             by_name[standard] = _or(text[standard], by_name[standard])
     for standard, column in (by_name | {"name": names}).items():
         rows[standard] = pd.Series(column, index=rows.index, dtype="str")
-    return rows[list(STANDARD_COLUMNS)]
+    extra = [standard for standard in OPTIONAL if standard in found]
+    for standard in extra:
+        rows[standard] = values[standard]
+    return rows[[*STANDARD_COLUMNS, *extra]]
 
 
 Formula = Callable[[dict[str, NDArray[np.float64]]], NDArray[np.float64]]
@@ -379,6 +387,16 @@ def _numbers(
         if standard == "flops":
             flops_given = given
     return values, why, flops_given
+
+
+def _optional(hit: Found, given: Any) -> tuple[NDArray[np.float64], str]:
+    """A column nobody needs: NaN where it is no positive number, and a note on such cells."""
+    column, why = numbers(given)
+    column = column * hit.factor
+    positive(column, why)
+    column[why != OK] = np.nan
+    bad = int((why > MISSING).sum())
+    return column, f"{hit.column!r} is left empty in {bad} rows: no positive number" if bad else ""
 
 
 def _usable(
@@ -462,7 +480,7 @@ def run_type_of(name: str) -> str:
 
 def _without_duplicates(runs: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
     """Keep the first of rows that agree in every standard value; then name the nameless."""
-    values = [c for c in STANDARD_COLUMNS if c not in ("source", "row")]
+    values = [c for c in runs.columns if c not in ("source", "row")]
     twins = runs[runs["loss"].duplicated(keep=False)]  # cheap; only these need a full look
     again = twins.index[twins.duplicated(values)]
     if len(again):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from . import _core
 from .arrays import checked_level, column
 from .errors import DataError
 from .intervals import beyond
+from .markup import block
 from .posterior import LawPosterior
 from .powerlaw import PowerLaw
 from .status import bits, status_text
@@ -65,7 +65,8 @@ class Speedup:
         return f"Speedup({len(self.table)} computes, crossing in {self.crossing['share']:.0%})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        share = f"the laws cross in {self.crossing['share']:.0%} of the draws"
+        return block("Effective speed-up", tables={"": self.table}, notes=[share])
 
 
 def effective_speedup(

@@ -23,7 +23,7 @@ C_FLOOR = {"base": 0, "laws": 1, "python": 2}
 
 FLOORS = [
     # what everything may use
-    {"_version", "_core", "errors", "shorthand"},
+    {"_version", "_core", "errors", "markup", "shorthand"},
     # tables
     {"arrays", "budgets", "cells", "columns", "groups", "ledger", "ragged", "readers", "runs"},
     # laws
@@ -32,6 +32,7 @@ FLOORS = [
         "bootstrap",
         "card",
         "compat",
+        "configurations",
         "draws",
         "describe",
         "compat_kl",
@@ -50,6 +51,7 @@ FLOORS = [
         "progress",
         "provenance",
         "seeds",
+        "sharedfloor",
         "simulate",
         "simulate_rollouts",
         "speedup",
@@ -65,7 +67,7 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"report", "figureset", "cli", "klcommand", "__main__", "__init__"},
+    {"explorer", "report", "figureset", "cli", "klcommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

@@ -110,7 +110,7 @@ def test_a_parabola_is_frozen_and_describes_itself():
     assert "9 points, status: ok" in fit.summary()
     assert "tokens at the optimum" in fit.summary()
     assert "loss = 3" in repr(fit)
-    assert fit._repr_html_().startswith("<pre>")
+    assert fit._repr_html_().startswith("<div class=")
     as_dict = fit.to_dict()
     assert set(as_dict) == {f.name for f in dataclasses.fields(Parabola)} | {"status"}
     assert json.loads(json.dumps(as_dict)) == as_dict

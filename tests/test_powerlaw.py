@@ -225,7 +225,7 @@ def test_a_law_is_frozen_and_describes_itself():
     assert law.equation in repr(law)
     for text in ("7 points", "3e+18 to 3e+20", "loss space", "profile", "status: ok", "rms"):
         assert text in law.summary()
-    assert law._repr_html_().startswith("<pre>")
+    assert law._repr_html_().startswith("<div class=")
     as_dict = law.to_dict()
     assert as_dict["status"] == "ok"
     assert json.loads(json.dumps(as_dict)) == as_dict

@@ -1,7 +1,15 @@
-"""Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults."""
+"""Plotly figures of fitted results. Nothing here fits; nothing here touches plotly's defaults.
+
+`delphi.figures.mpl` has the printed ones, in matplotlib.
+"""
+
+from importlib import import_module
+from typing import Any
 
 from delphi.figures.backtest import backtest_errors
+from delphi.figures.bootstrap import forecast_fan, law_fan
 from delphi.figures.export import site_json, write_images, write_json
+from delphi.figures.isocurves import isocurve_shapes
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
 from delphi.figures.ladder import ladder
 from delphi.figures.overtraining import overtraining_forecast
@@ -22,10 +30,13 @@ __all__ = [
     "delta_sweep",
     "draw_spaghetti",
     "floor_profile",
+    "forecast_fan",
+    "isocurve_shapes",
     "isoflop_parabolas",
     "kl_spaghetti",
     "ladder",
     "law_curve",
+    "law_fan",
     "lucky_seeds",
     "overtraining_forecast",
     "parabola_curve",
@@ -38,3 +49,9 @@ __all__ = [
     "write_images",
     "write_json",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "mpl":  # matplotlib is slow to import, and few print
+        return import_module("delphi.figures.mpl")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from delphi.columns import loss_unit
 from delphi.shorthand import count, percent, printable
 
 if TYPE_CHECKING:
@@ -146,9 +147,11 @@ def budget_colours(budgets: Iterable[float]) -> dict[float, str]:
 
 
 def loss_title(runs: pd.DataFrame, prefix: str = "Loss") -> str:
-    """An axis title that names the loss column when it says more than "loss"."""
+    """An axis title that names the loss column when it says more than "loss", and its unit."""
     column = runs.attrs.get("delphi", {}).get("loss_column") or "loss"
-    return prefix if column == "loss" else f"{prefix} ({safe(column, 32)})"
+    unit = loss_unit(column)
+    words = f"{safe(column, 32)}, {unit}" if unit else safe(column, 32)
+    return prefix if column == "loss" else f"{prefix} ({words})"
 
 
 def token_axis(title: str, counts: pd.Series) -> dict[str, object]:
