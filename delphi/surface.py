@@ -14,6 +14,7 @@ from .arrays import column, floats, frame_columns
 from .errors import DataError
 from .groups import group_rows
 from .progress import progress_bar
+from .provenance import from_arrays, with_origin
 from .status import one_warning, status_texts, warn_about
 from .surfacelaw import FITTED, PARAMETERS, SurfaceLaw
 from .threads import thread_count
@@ -186,7 +187,10 @@ def fit_surface(
         left_out=gone.reset_index(drop=True),
     )
     one_warning(law.status_code, "fit_surface")
-    return law
+    used = {"params": N[kept], "tokens": D[kept], "loss": y[kept]}
+    given = {"params": params, "tokens": tokens, "loss": loss}
+    gone_by = {f"dropped: {rule}": int(k) for rule, k in gone["rule"].value_counts().items()}
+    return with_origin(law, from_arrays(used, given, left_out=gone_by))
 
 
 def fit_surfaces(

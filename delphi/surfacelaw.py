@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .arrays import checked_level, column, floats
 from .errors import DataError
+from .provenance import HasCard
 from .status import HasStatus, status_names
 from .surfaceplan import INTERNAL, Flops, exponents_of, gradient, loss_of, optimum_of, tokens_of
 
@@ -32,7 +33,7 @@ Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)
-class SurfaceLaw(HasStatus):
+class SurfaceLaw(HasStatus, HasCard):
     """A fitted law loss = E + A/N^alpha + B/D^beta.
 
     Attributes
@@ -110,6 +111,11 @@ class SurfaceLaw(HasStatus):
             "objective": self.kind, "space": self.space, "delta": self.delta,
             "nonnegative": self.nonnegative,
         }  # fmt: skip
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .surfacecard import surface_fields
+
+        return surface_fields(self)
 
     def fixed_row(self) -> Column:
         """E, A, B, alpha, beta where fixed, NaN where free."""

@@ -597,3 +597,22 @@ def test_rows_a_fit_leaves_out_are_counted():
     card = plain_card(**facts)
     assert card.ranges["N"] == {"distinct": 9, "from": 1e18, "to": 1e21}
     assert card.definitions["FLOPs"].startswith(NOT_APPLICABLE)
+
+
+def test_a_surface_has_a_card():
+    runs = delphi.simulate.surface_runs(rng=0)
+    law = delphi.fit_surface(
+        runs["params"], runs["tokens"], runs["loss"], drop={"highest_loss": 2}, fixed={"E": 1.8}
+    )
+    card = law.card()
+    assert card.law == "L(N, D) surface"
+    assert card.fixed == {"E": 1.8}
+    assert card.left_out == {"dropped: highest_loss=2": 2}
+    assert (card.rows_read, card.rows_used, card.n_points) == (30, 28, 28)
+    assert card.delta == 1e-3
+    assert card.objective.startswith("Huber")
+    assert Card.from_json(card.to_json()) == card
+    squared = delphi.fit_surface(
+        runs["params"], runs["tokens"], runs["loss"], objective="squared"
+    )  # fmt: skip
+    assert squared.card().delta == NOT_APPLICABLE

@@ -58,6 +58,7 @@ FLOORS = [
         "status",
         "survival",
         "surface",
+        "surfacecard",
         "surfacecheck",
         "surfacedraws",
         "surfacelaw",
