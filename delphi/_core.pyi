@@ -14,11 +14,14 @@ parabola_dtype: np.dtype[np.void]
 posterior_draw_dtype: np.dtype[np.void]
 posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
+richards_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
 t_quantile: np.ufunc
 chi2_quantile: np.ufunc
+richards: np.ufunc
+richards_inverse: np.ufunc
 
 def isocurve_fit(
     tokens: ArrayLike,
@@ -108,3 +111,15 @@ def bootstrap_ladder(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...
+def richards_fit(
+    x: ArrayLike,
+    y: ArrayLike,
+    offsets: ArrayLike,
+    floors: ArrayLike,
+    *,
+    ceilings: ArrayLike | None = None,
+    problems: ArrayLike | None = None,
+    boxes: ArrayLike | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...

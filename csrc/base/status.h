@@ -16,7 +16,8 @@
 
 #define DPH_FAMILY(code) ((code) >> 24)
 #define DPH_BIT(family, bit) ((family) << 24 | 1 << (bit))
-#define DPH_LADDER 0 /* budgets, parabolas, power laws */
+#define DPH_LADDER 0   /* budgets, parabolas, power laws */
+#define DPH_RICHARDS 2 /* Richards curves, downstream forecasts */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -77,7 +78,30 @@
     X(DPH_W_MISFIT, DPH_BIT(DPH_LADDER, 21), "misfit",                                             \
       "the optima scatter about the law more than the runs behind them explain")                   \
     X(DPH_W_EXTRAPOLATED, DPH_BIT(DPH_LADDER, 22), "extrapolated",                                 \
-      "beyond the data by more than a fifth of their span in decades")
+      "beyond the data by more than a fifth of their span in decades")                             \
+    /* Richards curve */                                                                           \
+    X(DPH_E_CONSTANT_ACCURACY, -30, "constant_accuracy", "all accuracies are equal")               \
+    X(DPH_E_CEILING_TOO_LOW, -31, "ceiling_too_low", "the ceiling is not above the floor")         \
+    X(DPH_W_K_AT_BOUND, DPH_BIT(DPH_RICHARDS, 0), "k_at_bound",                                    \
+      "the steepness k sits at its bound: add runs where the curve rises")                         \
+    X(DPH_W_X0_AT_BOUND, DPH_BIT(DPH_RICHARDS, 1), "x0_at_bound",                                  \
+      "the location x0 sits at its bound: add runs on both sides of the rise")                     \
+    X(DPH_W_V_AT_BOUND, DPH_BIT(DPH_RICHARDS, 2), "v_at_bound",                                    \
+      "the shape v sits at its bound: the curve would rather be another one")                      \
+    X(DPH_W_CEILING_AT_BOUND, DPH_BIT(DPH_RICHARDS, 3), "ceiling_at_bound",                        \
+      "the ceiling sits at its bound: pin it, or add stronger models")                             \
+    X(DPH_W_NONE_ABOVE_HALF, DPH_BIT(DPH_RICHARDS, 4), "none_above_half",                          \
+      "no run above half height: ceiling not identified; add stronger models")                     \
+    X(DPH_W_NONE_BELOW_HALF, DPH_BIT(DPH_RICHARDS, 5), "none_below_half",                          \
+      "no run below half height: onset not identified; add weaker models")                         \
+    X(DPH_W_CEILING_VAGUE, DPH_BIT(DPH_RICHARDS, 6), "ceiling_vague",                              \
+      "the ceiling is known to no better than a quarter of the rise; add stronger models")         \
+    X(DPH_W_VALLEY, DPH_BIT(DPH_RICHARDS, 7), "valley",                                            \
+      "many curves fit equally well: trust the curve between the points, not its coefficients")    \
+    X(DPH_W_NOT_RISING, DPH_BIT(DPH_RICHARDS, 8), "not_rising",                                    \
+      "accuracy does not rise with x: check the sign of the soft metric")                          \
+    X(DPH_W_NO_SPARE_POINTS, DPH_BIT(DPH_RICHARDS, 9), "no_spare_points",                          \
+      "as many coefficients as distinct points: add runs before judging the fit")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

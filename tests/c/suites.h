@@ -22,7 +22,10 @@
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(vecexp)                                                                                      \
+    X(nlls)                                                                                        \
+    X(richards)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
