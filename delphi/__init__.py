@@ -22,8 +22,12 @@ from .runs import left_out_table, match_grid, read_runs
 
 if TYPE_CHECKING:
     from . import compat, figures, report, simulate
+    from ._core import richards, richards_inverse
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .downstream import DownstreamFit, fit_downstream, fit_downstreams
+    from .emergence import RichardsCurve, fit_richards
+    from .evals import read_eval_caches, read_evals
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
@@ -34,6 +38,7 @@ __all__ = [
     "BootstrapResult",
     "DataError",
     "DataWarning",
+    "DownstreamFit",
     "FitWarning",
     "IsocurveComparison",
     "IsoflopLadder",
@@ -41,6 +46,7 @@ __all__ = [
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
+    "RichardsCurve",
     "Speedup",
     "__version__",
     "backtest",
@@ -50,17 +56,24 @@ __all__ = [
     "compat",
     "effective_speedup",
     "figures",
+    "fit_downstream",
+    "fit_downstreams",
     "fit_isoflops",
     "fit_parabola",
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_richards",
     "forecast",
     "left_out_table",
     "match_grid",
     "overtraining_cost",
+    "read_eval_caches",
+    "read_evals",
     "read_runs",
     "report",
+    "richards",
+    "richards_inverse",
     "score_held_out",
     "seed_noise",
     "simulate",
@@ -71,15 +84,24 @@ __all__ = [
 _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
+    "DownstreamFit": "downstream",
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
+    "RichardsCurve": "emergence",
     "Speedup": "speedup",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
+    "fit_downstream": "downstream",
+    "fit_downstreams": "downstream",
+    "fit_richards": "emergence",
     "overtraining_cost": "overtraining",
+    "read_eval_caches": "evals",
+    "read_evals": "evals",
+    "richards": "_core",
+    "richards_inverse": "_core",
     "seed_noise": "seeds",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

@@ -20,6 +20,16 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core, budgets
 from .arrays import column
 from .bootstrap import quantiles
+from .compat_downstream import (
+    fit_richards,
+    invert_richards,
+    load_gsm8k_external,
+    load_gsm8k_runs,
+    load_humaneval_external,
+    load_humaneval_runs,
+    load_mmlu_external,
+    load_mmlu_runs,
+)
 from .errors import DataError
 from .groups import group_rows
 from .runs import ADAMH_LABEL, C_ADAMC_LABEL, SUITE_KEYWORDS, run_type_of, seed_of
@@ -36,8 +46,16 @@ __all__ = [
     "fit_asymptotic_powerlaw_shared_linf",
     "fit_parabola",
     "fit_power_at_linf",
+    "fit_richards",
     "fmt_pct_err",
     "fmt_sci",
+    "invert_richards",
+    "load_gsm8k_external",
+    "load_gsm8k_runs",
+    "load_humaneval_external",
+    "load_humaneval_runs",
+    "load_mmlu_external",
+    "load_mmlu_runs",
     "load_runs",
     "overtraining_for_scale",
     "parse_quantizer",

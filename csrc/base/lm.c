@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "veclog.h"
+
 #define RANK_TINY 1e-13
 #define STALL 1e-14  /* relative gain of a step that counts as none */
 #define ROUNDED 1e-6 /* relative offset whose square is below the rounding of the sum */
@@ -30,26 +32,23 @@ dph_lm_scratch(int64_t n, int n_params)
     return n * (3 + 2 * (int64_t)n_params);
 }
 
-/* Four sums side by side: a single one waits for its own last addition. */
-static double
+/* Eight sums side by side: one register, and the same bits whatever its width. */
+static inline double
 dot(const double *u, const double *v, int64_t n)
 {
-    double a = 0;
-    double b = 0;
-    double c = 0;
-    double d = 0;
+    double sums[8] = {0};
     int64_t i = 0;
 
-    for (; i + 4 <= n; i += 4) {
-        a += u[i] * v[i];
-        b += u[i + 1] * v[i + 1];
-        c += u[i + 2] * v[i + 2];
-        d += u[i + 3] * v[i + 3];
+    for (; i + 8 <= n; i += 8) {
+        for (int l = 0; l < 8; l++) {
+            sums[l] += u[i + l] * v[i + l];
+        }
     }
     for (; i < n; i++) {
-        a += u[i] * v[i];
+        sums[0] += u[i] * v[i];
     }
-    return (a + b) + (c + d);
+    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+           ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 static double
@@ -87,7 +86,7 @@ open_state(state *s, const dph_lm_problem *problem, double *scratch)
 }
 
 /* v -= (2 h.v / h.h) h, the reflection that h stands for. */
-static void
+static inline void
 reflect(const double *h, double hh, double *v, int64_t n)
 {
     double factor = 2 * dot(h, v, n) / hh;
@@ -99,7 +98,7 @@ reflect(const double *h, double hh, double *v, int64_t n)
 
 /* Residuals and Jacobian at theta; the free set; QR of its scaled columns. 0 if not finite.
  * keep_scale: scales never shrink, so that a parameter that loses its effect cannot run away. */
-static int
+DPH_CLONES static int
 linearise(state *s, const double *theta, int keep_scale)
 {
     const dph_lm_problem *p = s->problem;
@@ -152,10 +151,9 @@ linearise(state *s, const double *theta, int keep_scale)
         }
         s->R[k * m + k] = diagonal;
         if (norm > 0) {
-            double hh = 0;
+            double hh = 2 * norm * (norm + fabs(below[0]));
 
             below[0] -= diagonal;
-            hh = dot(below, below, n - k);
             for (int j = k + 1; j < m; j++) {
                 reflect(below, hh, s->factor + j * n + k, n - k);
             }
@@ -357,7 +355,7 @@ dph_lm(const dph_lm_problem *problem, const double *start, int max_steps, double
        double *scratch, dph_lm_result *out)
 {
     state s = {0};
-    double damping = 1e-3;
+    double damping = 1e-4;
     int stalls = 0;
 
     *out = (dph_lm_result){.rss = NAN, .offset = NAN, .shift = NAN, .ending = DPH_LM_GAVE_UP};

@@ -84,7 +84,7 @@
     X(DPH_E_CEILING_TOO_LOW, -31, "ceiling_too_low", "the ceiling is not above the floor")         \
     X(DPH_W_K_AT_BOUND, DPH_BIT(DPH_RICHARDS, 0), "k_at_bound",                                    \
       "the steepness k sits at its bound: add runs where the curve rises")                         \
-    X(DPH_W_X0_AT_BOUND, DPH_BIT(DPH_RICHARDS, 1), "x0_at_bound",                                  \
+    X(DPH_W_X0_AT_BOUND, DPH_BIT(DPH_RICHARDS, 1), "location_at_bound",                            \
       "the location x0 sits at its bound: add runs on both sides of the rise")                     \
     X(DPH_W_V_AT_BOUND, DPH_BIT(DPH_RICHARDS, 2), "v_at_bound",                                    \
       "the shape v sits at its bound: the curve would rather be another one")                      \
@@ -101,7 +101,15 @@
     X(DPH_W_NOT_RISING, DPH_BIT(DPH_RICHARDS, 8), "not_rising",                                    \
       "accuracy does not rise with x: check the sign of the soft metric")                          \
     X(DPH_W_NO_SPARE_POINTS, DPH_BIT(DPH_RICHARDS, 9), "no_spare_points",                          \
-      "as many coefficients as distinct points: add runs before judging the fit")
+      "as many coefficients as distinct points: add runs before judging the fit")                  \
+    /* downstream forecast, in the same family */                                                  \
+    X(DPH_W_BEYOND_POOL, DPH_BIT(DPH_RICHARDS, 10), "beyond_pool",                                 \
+      "the forecast soft metric lies beyond every model the curve was fitted to: add stronger "    \
+      "models")                                                                                    \
+    X(DPH_W_FLOOR_FROM_POOL, DPH_BIT(DPH_RICHARDS, 11), "floor_from_pool",                         \
+      "the curve saturates nowhere usable: the best soft metric of the pool is the floor")         \
+    X(DPH_W_SOFT_WARNED, DPH_BIT(DPH_RICHARDS, 12), "soft_warned",                                 \
+      "the law of the soft metric has a status of its own: look at .law")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

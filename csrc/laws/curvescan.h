@@ -19,9 +19,10 @@ typedef struct {
 /* Fill starts[DPH_SCAN_STARTS] in order of value, local minima of the scan only; returns how many
  * (at least one).
  *
- * weights  double[n] of the squared residuals;  box  see richards.h;  uses data->work[4 n]
+ * weights   double[n] of the squared residuals;  box  see richards.h;  uses data->work[2 n]
+ * variance  weighted sum of squares about the weighted mean
  */
 int dph_scan_curves(const dph_richards_data *data, const double *weights, const double *box,
-                    double x_min, double x_max, dph_scan_start *starts);
+                    double x_min, double x_max, double variance, dph_scan_start *starts);
 
 #endif

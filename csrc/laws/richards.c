@@ -9,10 +9,11 @@
 
 #define SHORT_STEPS 12
 #define LONG_STEPS 400
+#define ROUGH 1e-4 /* relative offset at which two sums are within 1e-8 of their minima */
 #define TOLERANCE 1e-7
 #define VALLEY 1e-3 /* standard errors that a Gauss-Newton step would still move */
 #define FINALISTS 4
-#define SAME 1e-9
+#define SAME 1e-7
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
@@ -207,7 +208,7 @@ search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_o
         if (options->stopped != NULL && atomic_load(options->stopped)) {
             return best;
         }
-        dph_lm(&t->problem, theta, SHORT_STEPS, TOLERANCE, t->scratch, &one);
+        dph_lm(&t->problem, theta, SHORT_STEPS, ROUGH, t->scratch, &one);
         *n_refined += 1;
         if (!isfinite(one.rss)) {
             continue;
@@ -233,7 +234,7 @@ search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_o
         if (options->stopped != NULL && atomic_load(options->stopped)) {
             return best;
         }
-        if (one.ending == DPH_LM_GAVE_UP) {
+        if (one.ending == DPH_LM_GAVE_UP || s == 0) {
             double theta[N_COEFFICIENTS];
 
             for (int j = 0; j < N_COEFFICIENTS; j++) {
@@ -347,7 +348,7 @@ dph_richards_fit(const dph_richards_batch *batch, int64_t begin, int64_t end,
             continue;
         }
         prepare(&t);
-        n_starts = dph_scan_curves(&t.data, t.weights, t.box, t.x.min, t.x.max, starts);
+        n_starts = dph_scan_curves(&t.data, t.weights, t.box, t.x.min, t.x.max, t.total, starts);
         best = search(&t, starts, n_starts, options, &n_refined);
         if (!isfinite(best.rss)) {
             no_curve(&out[g], n, t.data.floor, DPH_E_NO_CONVERGENCE);

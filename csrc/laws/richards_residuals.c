@@ -6,8 +6,9 @@
 #include "../base/vecexp.h"
 #include "../base/veclog.h"
 
-#define LEAST 1e-300 /* probability of what did happen, at the least */
-#define NEAR 1e-4    /* relative distance of p and y at which the deviance is taken by its series */
+#define LEAST 1e-300     /* probability of what did happen, at the least */
+#define LEAST_MISS 1e-16 /* of what did not: 1 - p has no more digits */
+#define NEAR 1e-4 /* relative distance of p and y at which the deviance is taken by its series */
 
 /* u = k (x - x0), then e = exp(-|u|) and log sigma(u). */
 DPH_CLONES static void
@@ -66,43 +67,74 @@ derivatives(const dph_richards_data *d, double k, double v, double rise, const d
     }
 }
 
-/* b ln(b/a) + a - b with the terms of first order taken out by hand where b is near a. */
-static double
-divergence(double b, double a)
+/* p into p, and the ratios whose logarithms the deviance is made of. */
+DPH_CLONES static void
+ratios(const dph_richards_data *d, const double *g, double rise, double ceiling, double *restrict p,
+       double *restrict hit, double *restrict miss)
 {
-    double t = (a - b) / b;
+    for (int64_t i = 0; i < d->n; i++) {
+        double y = d->y[i];
+        double at = d->floor + rise * g[i];
+        double rest = (1 - ceiling) + rise * (1 - g[i]);
 
-    if (b == 0) {
-        return a;
+        p[i] = at > LEAST ? at : LEAST;
+        rest = rest > LEAST_MISS ? rest : LEAST_MISS;
+        hit[i] = y > 0 ? y / p[i] : 1;
+        miss[i] = y < 1 ? (1 - y) / rest : 1;
     }
-    if (fabs(t) < NEAR) { /* b (t - ln(1 + t)) */
-        return b * t * t * (0.5 - t * (1.0 / 3 - t * (0.25 - t * 0.2)));
-    }
-    return b * log(b / a) + a - b;
 }
 
-/* Turn values and their derivatives into signed deviance residuals. */
-static void
-binomial(const dph_richards_data *d, const double *g, const double *minus, double v, double rise,
-         double ceiling, double *r, double *jacobian)
+/* b ln(b/a) + a - b for t = (a - b) / b small: b (t - ln(1 + t)). */
+static inline double
+series(double b, double t)
+{
+    return b * t * t * (0.5 - t * (1.0 / 3 - t * (0.25 - t * 0.2)));
+}
+
+/* Signed roots of the deviance, and dr/dp. Near p = y the logarithms cancel to first order, so the
+ * series takes over. */
+DPH_CLONES static void
+roots(const dph_richards_data *d, const double *p, const double *log_hit, const double *log_miss,
+      double *restrict r, double *restrict slope)
 {
     for (int64_t i = 0; i < d->n; i++) {
         double m = d->problems[i];
         double y = d->y[i];
-        double p = fmax(d->floor + rise * g[i], LEAST);
-        /* 1 - p without cancelling where C = 1 and the curve is saturated */
-        double q = fmax((1 - ceiling) - rise * expm1(-v * minus[i]), LEAST);
-        double half = m * (divergence(y, p) + divergence(1 - y, q));
-        double root = sqrt(2 * fmax(half, 0));
-        double slope = 0; /* dr/dp */
+        double q = 1 - p[i] > LEAST_MISS ? 1 - p[i] : LEAST_MISS;
+        double off = p[i] - y;
+        double size = off < 0 ? -off : off;
+        double least = y < 1 - y ? y : 1 - y;
+        double far = y * log_hit[i] + (1 - y) * log_miss[i];
+        double safe = least > 0 ? least : 1;
+        double near = series(y, off / (safe == least ? y : 1)) +
+                      series(1 - y, -off / (safe == least ? 1 - y : 1));
+        int close = size <= NEAR * least;
+        double half = close ? near : far;
+        double root = sqrt(2 * m * (half > 0 ? half : 0));
+        double steep = m * size / (p[i] * q);
 
-        r[i] = p < y ? -root : root;
-        if (jacobian == NULL) {
-            continue;
-        }
-        slope = fabs(p - y) <= NEAR * fmin(p, q) ? sqrt(m / (p * q)) : m * (p - y) / (p * q) / r[i];
-        for (int j = 0; j < 4; j++) {
-            jacobian[j * d->n + i] *= slope;
+        r[i] = off < 0 ? -root : root;
+        slope[i] = close || !(root > 0) ? sqrt(m / (p[i] * q)) : steep / root;
+    }
+}
+
+/* Turn values and their derivatives into signed deviance residuals; uses u, e and t. */
+static void
+binomial(const dph_richards_data *d, const double *g, double rise, double ceiling, double *r,
+         double *jacobian)
+{
+    double *hit = d->work;
+    double *miss = d->work + d->n;
+    double *slope = d->work + 2 * d->n;
+    double *p = d->work + 4 * d->n;
+
+    ratios(d, g, rise, ceiling, p, hit, miss);
+    dph_log_many(hit, hit, d->n);
+    dph_log_many(miss, miss, d->n);
+    roots(d, p, hit, miss, r, slope);
+    for (int j = 0; jacobian != NULL && j < 4; j++) {
+        for (int64_t i = 0; i < d->n; i++) {
+            jacobian[j * d->n + i] *= slope[i];
         }
     }
 }
@@ -131,7 +163,7 @@ dph_richards_residuals(const double *theta, double *r, double *jacobian, void *c
         derivatives(d, k, v, rise, u, e, minus, g, jacobian);
     }
     if (d->problems != NULL) {
-        binomial(d, g, minus, v, rise, theta[3], r, jacobian);
+        binomial(d, g, rise, theta[3], r, jacobian);
     } else {
         plain(g, d->y, d->floor, rise, r, n);
     }
