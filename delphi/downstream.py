@@ -241,7 +241,9 @@ class DownstreamFit(HasStatus):
         """Whether this task can be forecast at this scale, see `Predictability`."""
         points = self.curve.points
         if not self.ok or points is None:
-            return Predictability(*[float("nan")] * 4, False, (f"no fit: {self.status}",))
+            nothing = float("nan")
+            why = (f"no fit: {self.status}",)
+            return Predictability(nothing, nothing, nothing, nothing, False, why)
         x, y, m = points
         ranks = pd.Series(x).rank().corr(pd.Series(y).rank())
         rise = self.curve.ceiling - self.floor
@@ -461,7 +463,7 @@ def fit_downstream(
         raise DataError("ladder: no run with a soft metric")
     runs = runs.sort_values("compute", kind="stable", ignore_index=True)
     kind = _unit(np.concatenate((runs["soft"], others["soft"])), unit)
-    pinned = float("nan")
+    pinned, rule = float("nan"), "pinned"
     if isinstance(asymptote, str):
         if asymptote not in ("free", "pool", "saturation"):
             raise DataError(
@@ -469,7 +471,7 @@ def fit_downstream(
             )
         rule = asymptote
     else:
-        rule, pinned = "pinned", float(column([asymptote], "asymptote", least=1)[0])
+        pinned = float(column([asymptote], "asymptote")[0])
     limit = float(column([fit_below], "fit_below")[0]) if np.isfinite(fit_below) else np.inf
     if not (runs["compute"] < limit).any():
         raise DataError(f"ladder: no run below fit_below = {fit_below:g} FLOPs")

@@ -15,6 +15,7 @@
 #define SETTLED 1e-10   /* relative step that counts as none where rounding is the misfit */
 #define SAME 1e-8       /* relative difference of two sums of squares that are one */
 #define POLISH_STEPS 100
+#define ENOUGH 4 /* strategies at one sharp optimum end the search */
 
 /* Strategy 0 is lm.h alone; the others begin with a method of GSL and a rule of scaling. */
 static const struct {
@@ -203,6 +204,17 @@ run_method(int strategy, job *j, const double *start, double *theta)
     return 1;
 }
 
+static int
+agreeing(const double *sums, double rss)
+{
+    int n = 0;
+
+    for (int i = 0; i < DPH_NLLS_STRATEGIES; i++) {
+        n += fabs(sums[i] - rss) <= SAME * rss;
+    }
+    return n;
+}
+
 void
 dph_nlls_fit(const dph_lm_problem *problem, const double *start, dph_nlls *w, dph_nlls_result *out)
 {
@@ -217,11 +229,14 @@ dph_nlls_fit(const dph_lm_problem *problem, const double *start, dph_nlls *w, dp
         out->se[j_param] = NAN;
     }
     for (int i = 0; i < DPH_NLLS_STRATEGIES; i++) {
+        sums[i] = NAN;
+    }
+    for (int i = 0; i < DPH_NLLS_STRATEGIES && !(sharp && agreeing(sums, best.rss) >= ENOUGH);
+         i++) {
         double from[DPH_LM_MAX];
         dph_lm_result found = {0};
         int full = 0;
 
-        sums[i] = NAN;
         for (int c = 0; c < problem->n_params; c++) {
             from[c] = start[c];
         }
@@ -247,9 +262,7 @@ dph_nlls_fit(const dph_lm_problem *problem, const double *start, dph_nlls *w, dp
         out->status = DPH_E_NO_CONVERGENCE;
         return;
     }
-    for (int i = 0; i < DPH_NLLS_STRATEGIES; i++) {
-        out->n_agree += fabs(sums[i] - best.rss) <= SAME * best.rss;
-    }
+    out->n_agree = agreeing(sums, best.rss);
     for (int c = 0; c < problem->n_params; c++) {
         out->theta[c] = best.theta[c];
     }

@@ -32,7 +32,8 @@ typedef struct {
                        DPH_E_NO_CONVERGENCE: theta is the best point seen, and no optimum */
 } dph_nlls_result;
 
-/* Try every strategy from start[n_params]. n and n_params must be those of the workspace. */
+/* Try the strategies from start[n_params], all of them unless four end at one sharp optimum. n and
+ * n_params must be those of the workspace. */
 void
 dph_nlls_fit(const dph_lm_problem *problem, const double *start, dph_nlls *w, dph_nlls_result *out);
 

@@ -7,11 +7,12 @@
 
 #define MOST_HALVES 40
 #define N_SHAPES 4
-#define N_GENTLE 4 /* of the steepnesses */
+#define N_GENTLE 5 /* of the steepnesses */
 #define FITTED 0.1 /* share of the variance left at which a gentle curve fits */
+#define N_FLAT 7   /* locations of the flattest curves, over the whole box */
 #define MARGIN 0.6 /* widths of the data by which half height may lie outside */
 
-static const double steepness[] = {0.7, 2.5, 7, 16, 40, 100}; /* times 1 / width */
+static const double steepness[] = {0, 0.7, 2.5, 7, 16, 40, 100}; /* times 1 / width */
 #define N_STEEP ((int)(sizeof steepness / sizeof steepness[0]))
 
 typedef struct {
@@ -143,7 +144,7 @@ dph_scan_curves(const dph_richards_data *data, const double *weights, const doub
     for (int s = 0; s < N_STEEP; s++) {
         double k = within(steepness[s] / width, box[0], box[4]);
         double ln_k = log(k);
-        int n_halves = (int)within(0.35 * k * width + 5, 6, MOST_HALVES);
+        int n_halves = s == 0 ? N_FLAT : (int)within(0.35 * k * width + 5, 6, MOST_HALVES);
 
         if (k == last_k) {
             continue;
@@ -166,7 +167,8 @@ dph_scan_curves(const dph_richards_data *data, const double *weights, const doub
             for (int h = 0; h < n_halves; h++) {
                 double half = x_min - MARGIN * width +
                               (1 + 2 * MARGIN) * width * (double)h / (double)(n_halves - 1);
-                double x0 = within(half + shift, box[1], box[5]);
+                double x0 = s == 0 ? box[1] + (box[5] - box[1]) * h / (N_FLAT - 1)
+                                   : within(half + shift, box[1], box[5]);
                 double c = exp(within(k * (x0 - middle), -300, 300));
                 sums at = summers[v](E, wd, weights, c, n);
                 double rise = within(at.gg > 0 ? at.gd / at.gg : INFINITY, box[3] - data->floor,

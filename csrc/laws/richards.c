@@ -25,7 +25,7 @@ dph_richards_value(double x, double k, double x0, double v, double floor, double
 {
     double u = k * (x - x0);
     double e = exp(-fabs(u));
-    double log_sigma = (u < 0 ? u : 0) - log1p(e);
+    double log_sigma = (isless(u, 0) ? u : 0) - log1p(e);
 
     return floor + (ceiling - floor) * exp(v * log_sigma);
 }
