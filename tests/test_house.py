@@ -35,6 +35,7 @@ FLOORS = [
         "downstream",
         "downstream_draws",
         "emergence",
+        "emergence_views",
         "evals",
         "heldout",
         "isocurves",
