@@ -338,7 +338,7 @@ def _demo() -> pd.DataFrame:
 
     C = np.geomspace(3e18, 3e20, 9)
     z = 0.35 + 4.0 * (C / 1e18) ** -0.2
-    hard = np.asarray(richards(-z, 3.0, -1.4, 1.0, 0.25, 0.9))
+    hard = np.asarray(richards(-z, 4.0, -2.4, 1.0, 0.25, 0.9))
     return pd.DataFrame({"compute": C, "soft": -z, "hard": hard + 0.002 * (-1.0) ** np.arange(9)})
 
 

@@ -140,8 +140,9 @@ def read_evals(
     --------
     >>> rows = [{"budget": 1e18, "choice_logprob": -1.3, "accuracy": 0.26},
     ...         {"budget": 1e19, "choice_logprob": -1.1, "accuracy": 0.31}]
-    >>> read_evals(rows, task="MMLU 5-Shot")[["task", "compute", "soft", "n_problems"]].values[0]
-    array(['MMLU 5-Shot', 1e+18, -1.3, 14042.0], dtype=object)
+    >>> table = read_evals(rows, task="MMLU 5-Shot")
+    >>> table["soft"].tolist(), table["n_problems"].tolist(), table["pool"].tolist()
+    ([-1.3, -1.1], [14042, 14042], [False, False])
     """
     own = dict(columns or {})
     strange = set(own) - set(COLUMNS)
