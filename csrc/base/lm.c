@@ -7,8 +7,9 @@
 #include "veclog.h"
 
 #define RANK_TINY 1e-13
-#define STALL 1e-14  /* relative gain of a step that counts as none */
-#define ROUNDED 1e-6 /* relative offset whose square is below the rounding of the sum */
+#define FLATNESS 1e-14 /* cosine between r and a column that is rounding */
+#define STALL 1e-14    /* relative gain of a step that counts as none */
+#define ROUNDED 1e-6   /* relative offset whose square is below the rounding of the sum */
 
 typedef struct {
     const dph_lm_problem *problem;
@@ -275,7 +276,7 @@ settled(const state *s, double tolerance, dph_lm_result *out)
         out->ending = DPH_LM_SHARP;
         return 1;
     }
-    if (s->worst <= 1e-3 * tolerance) {
+    if (s->worst <= FLATNESS) {
         out->ending = DPH_LM_FLAT;
         return 1;
     }

@@ -8,11 +8,11 @@
 #include "richards_residuals.h"
 
 #define SHORT_STEPS 12
-#define LONG_STEPS 400
+#define LONG_STEPS 2000
 #define ROUGH 1e-4 /* relative offset at which two sums are within 1e-8 of their minima */
 #define TOLERANCE 1e-7
 #define VALLEY 1e-3 /* standard errors that a Gauss-Newton step would still move */
-#define FINALISTS 4
+#define FINALISTS 6
 #define SAME 1e-7
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
