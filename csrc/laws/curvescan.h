@@ -6,7 +6,7 @@
 
 #include "richards_residuals.h"
 
-#define DPH_SCAN_STARTS 16
+#define DPH_SCAN_STARTS 32
 
 typedef struct {
     double ln_k;
