@@ -198,6 +198,8 @@ search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_o
     int order[DPH_SCAN_STARTS];
     int n_found = 0;
     int n_equal = 0;
+    int n_shapes = 0; /* agreeing starts of another shape than the best one */
+    double first_shape = NAN;
 
     for (int s = 0; s < n_starts; s++) {
         double theta[N_COEFFICIENTS] = {starts[s].ln_k, starts[s].x0, starts[s].ln_v,
@@ -214,9 +216,14 @@ search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_o
             continue;
         }
         if (one.ending != DPH_LM_GAVE_UP && one.rss <= EASY * t->total) {
-            n_equal = n_found > 0 && fabs(one.rss - found[order[0]].rss) <= SAME * one.rss
-                          ? n_equal + 1
-                          : n_equal;
+            if (n_found > 0 && fabs(one.rss - found[order[0]].rss) <= SAME * one.rss) {
+                n_equal++;
+                n_shapes += starts[s].ln_v != first_shape;
+            } else if (n_found == 0 || one.rss < found[order[0]].rss) {
+                n_equal = 0; /* a better minimum: the agreement was about another one */
+                n_shapes = 0;
+                first_shape = starts[s].ln_v;
+            }
         }
         found[n_found] = one;
         while (place > 0 && found[order[place - 1]].rss > one.rss) {
@@ -224,7 +231,7 @@ search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_o
             place--;
         }
         order[place] = n_found++;
-        if (n_equal >= 1 && found[order[0]].ending == DPH_LM_SHARP) {
+        if (n_equal >= 1 && n_shapes >= 1 && found[order[0]].ending == DPH_LM_SHARP) {
             break;
         }
     }
