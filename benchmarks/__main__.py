@@ -21,6 +21,7 @@ BENCHMARKS = (
     "figures",
     "surface",
     "survival",
+    "richards",
 )
 
 warnings.simplefilter("ignore", FitWarning)

@@ -22,10 +22,14 @@ from .runs import left_out_table, match_grid, read_runs
 
 if TYPE_CHECKING:
     from . import compat, figures, report, simulate
+    from ._core import richards, richards_inverse
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
     from .card import Card
     from .configurations import OptimalConfigurations, optimal_configurations
+    from .downstream import DownstreamFit, fit_downstream, fit_downstreams
+    from .emergence import RichardsCurve, fit_richards
+    from .evals import read_eval_caches, read_evals
     from .explorer import Explorer, explore
     from .figureset import draw_figures, write_figures
     from .intervals import RunNoise
@@ -47,6 +51,7 @@ __all__ = [
     "Card",
     "DataError",
     "DataWarning",
+    "DownstreamFit",
     "Explorer",
     "FitWarning",
     "IsocurveComparison",
@@ -58,6 +63,7 @@ __all__ = [
     "OvertrainingCost",
     "Parabola",
     "PowerLaw",
+    "RichardsCurve",
     "RunNoise",
     "Speedup",
     "SurfaceBootstrap",
@@ -75,11 +81,14 @@ __all__ = [
     "effective_speedup",
     "explore",
     "figures",
+    "fit_downstream",
+    "fit_downstreams",
     "fit_isoflops",
     "fit_parabola",
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_richards",
     "fit_surface",
     "fit_surfaces",
     "fit_survival",
@@ -88,9 +97,13 @@ __all__ = [
     "match_grid",
     "optimal_configurations",
     "overtraining_cost",
+    "read_eval_caches",
+    "read_evals",
     "read_kl",
     "read_runs",
     "report",
+    "richards",
+    "richards_inverse",
     "rolling_mean",
     "score_held_out",
     "seed_noise",
@@ -101,6 +114,15 @@ __all__ = [
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
 # here may be called like a function it gives: the module would take the name over.
 _ON_USE = {
+    "richards_inverse": "_core",
+    "richards": "_core",
+    "read_evals": "evals",
+    "read_eval_caches": "evals",
+    "fit_richards": "emergence",
+    "fit_downstreams": "downstream",
+    "fit_downstream": "downstream",
+    "RichardsCurve": "emergence",
+    "DownstreamFit": "downstream",
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
     "Explorer": "explorer",

@@ -185,3 +185,20 @@ def surface_refit(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
+
+richards_dtype: np.dtype[np.void]
+richards: np.ufunc
+richards_inverse: np.ufunc
+
+def richards_fit(
+    x: ArrayLike,
+    y: ArrayLike,
+    offsets: ArrayLike,
+    floors: ArrayLike,
+    *,
+    ceilings: ArrayLike | None = None,
+    problems: ArrayLike | None = None,
+    boxes: ArrayLike | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...

@@ -19,6 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
+from .compat_downstream import (
+    fit_richards,
+    invert_richards,
+    load_gsm8k_external,
+    load_gsm8k_runs,
+    load_humaneval_external,
+    load_humaneval_runs,
+    load_mmlu_external,
+    load_mmlu_runs,
+)
 from .compat_kl import alive_mask_for_t, rolling_mean
 from .draws import quantiles
 from .errors import DataError
@@ -38,8 +48,16 @@ __all__ = [
     "fit_asymptotic_powerlaw_shared_linf",
     "fit_parabola",
     "fit_power_at_linf",
+    "fit_richards",
     "fmt_pct_err",
     "fmt_sci",
+    "invert_richards",
+    "load_gsm8k_external",
+    "load_gsm8k_runs",
+    "load_humaneval_external",
+    "load_humaneval_runs",
+    "load_mmlu_external",
+    "load_mmlu_runs",
     "load_runs",
     "overtraining_for_scale",
     "parse_quantizer",

@@ -358,8 +358,8 @@ def test_status_table():
     assert len(set(names)) == len(names)
     assert _core.STATUS[0][0] == "ok"
     for code, (name, sentence) in _core.STATUS.items():
-        said = code & 0xFFFFFF  # above it: the family
-        assert code <= 0 or (said and said & (said - 1) == 0), "a warning is one bit"
+        bit = code & 0xFFFFFF  # without its family
+        assert code <= 0 or (bit and bit & (bit - 1) == 0), "a warning is one bit"
         assert name.isidentifier()
         assert sentence
     assert len(set(_core.STATUS)) == len(names)

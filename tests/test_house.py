@@ -21,6 +21,8 @@ MOST_LINES = 600
 GSL_ADAPTERS = {"minimise.c", "distributions.c", "nlls.c"}
 C_FLOOR = {"base": 0, "laws": 1, "python": 2}
 
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
 FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "markup", "shorthand"},
@@ -36,6 +38,12 @@ FLOORS = [
         "draws",
         "describe",
         "compat_kl",
+        "compat_downstream",
+        "downstream",
+        "downstream_draws",
+        "emergence",
+        "emergence_views",
+        "evals",
         "heldout",
         "intervals",
         "isocurves",

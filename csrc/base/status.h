@@ -19,6 +19,7 @@
 #define DPH_LADDER 0   /* budgets, parabolas, power laws */
 #define DPH_SURVIVAL 5 /* rollouts: KL trajectories, survival */
 #define DPH_SURFACE 1  /* the L(N, D) surface */
+#define DPH_RICHARDS 2 /* Richards curves, downstream forecasts */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -128,7 +129,38 @@
     X(DPH_W_SURFACE_ON_A_LINE, DPH_BIT(DPH_SURFACE, 6), "on_a_line",                               \
       "ln N and ln D lie on one line: only what was fixed tells the terms apart")                  \
     X(DPH_W_SURFACE_ILL_CONDITIONED, DPH_BIT(DPH_SURFACE, 7), "ill_conditioned",                   \
-      "the points hardly tell the parameters apart: rounding alone moves one by over 1e-9")
+      "the points hardly tell the parameters apart: rounding alone moves one by over 1e-9")        \
+    /* Richards curve */                                                                           \
+    X(DPH_E_CONSTANT_ACCURACY, -30, "constant_accuracy", "all accuracies are equal")               \
+    X(DPH_E_CEILING_TOO_LOW, -31, "ceiling_too_low", "the ceiling is not above the floor")         \
+    X(DPH_W_K_AT_BOUND, DPH_BIT(DPH_RICHARDS, 0), "k_at_bound",                                    \
+      "the steepness k sits at its bound: add runs where the curve rises")                         \
+    X(DPH_W_X0_AT_BOUND, DPH_BIT(DPH_RICHARDS, 1), "location_at_bound",                            \
+      "the location x0 sits at its bound: add runs on both sides of the rise")                     \
+    X(DPH_W_V_AT_BOUND, DPH_BIT(DPH_RICHARDS, 2), "v_at_bound",                                    \
+      "the shape v sits at its bound: the curve would rather be another one")                      \
+    X(DPH_W_CEILING_AT_BOUND, DPH_BIT(DPH_RICHARDS, 3), "ceiling_at_bound",                        \
+      "the ceiling sits at its bound: pin it, or add stronger models")                             \
+    X(DPH_W_NONE_ABOVE_HALF, DPH_BIT(DPH_RICHARDS, 4), "none_above_half",                          \
+      "no run above half height: ceiling not identified; add stronger models")                     \
+    X(DPH_W_NONE_BELOW_HALF, DPH_BIT(DPH_RICHARDS, 5), "none_below_half",                          \
+      "no run below half height: onset not identified; add weaker models")                         \
+    X(DPH_W_CEILING_VAGUE, DPH_BIT(DPH_RICHARDS, 6), "ceiling_vague",                              \
+      "the ceiling is known to no better than a quarter of the rise; add stronger models")         \
+    X(DPH_W_VALLEY, DPH_BIT(DPH_RICHARDS, 7), "valley",                                            \
+      "many curves fit equally well: trust the curve between the points, not its coefficients")    \
+    X(DPH_W_NOT_RISING, DPH_BIT(DPH_RICHARDS, 8), "not_rising",                                    \
+      "accuracy does not rise with x: check the sign of the soft metric")                          \
+    X(DPH_W_NO_SPARE_POINTS, DPH_BIT(DPH_RICHARDS, 9), "no_spare_points",                          \
+      "as many coefficients as distinct points: add runs before judging the fit")                  \
+    /* downstream forecast, in the same family */                                                  \
+    X(DPH_W_BEYOND_POOL, DPH_BIT(DPH_RICHARDS, 10), "beyond_pool",                                 \
+      "the forecast soft metric lies beyond every model the curve was fitted to: add stronger "    \
+      "models")                                                                                    \
+    X(DPH_W_FLOOR_FROM_POOL, DPH_BIT(DPH_RICHARDS, 11), "floor_from_pool",                         \
+      "the curve saturates nowhere usable: the best soft metric of the pool is the floor")         \
+    X(DPH_W_SOFT_WARNED, DPH_BIT(DPH_RICHARDS, 12), "soft_warned",                                 \
+      "the law of the soft metric has a status of its own: look at .law")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

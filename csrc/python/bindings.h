@@ -18,6 +18,7 @@ enum {
     DPH_TYPE_ROLLOUT,
     DPH_TYPE_CALIBRATION,
     DPH_TYPE_SURFACE,
+    DPH_TYPE_RICHARDS,
     DPH_N_TYPES
 };
 
@@ -100,6 +101,10 @@ dph_py_surface_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, P
 PyObject *
 dph_py_surface_refit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_surface_type(void);
+extern const char dph_richards_doc[];
+PyObject *
+dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_richards_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

@@ -23,6 +23,7 @@ static PyMethodDef methods[] = {
     METHOD("kl_quantiles", dph_py_kl_quantiles, dph_kl_quantiles_doc),
     METHOD("surface_fit", dph_py_surface_fit, dph_surface_fit_doc),
     METHOD("surface_refit", dph_py_surface_refit, dph_surface_refit_doc),
+    METHOD("richards_fit", dph_py_richards_fit, dph_richards_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -69,6 +70,7 @@ static const struct {
     [DPH_TYPE_ROLLOUT] = {"rollout_dtype", dph_py_rollout_type},
     [DPH_TYPE_CALIBRATION] = {"calibration_dtype", dph_py_calibration_type},
     [DPH_TYPE_SURFACE] = {"surface_dtype", dph_py_surface_type},
+    [DPH_TYPE_RICHARDS] = {"richards_dtype", dph_py_richards_type},
 };
 
 static int

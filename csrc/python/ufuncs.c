@@ -3,13 +3,17 @@
 
 #include "../base/distributions.h"
 #include "../laws/powerlaw.h"
+#include "../laws/richards.h"
 
 typedef double (*two_to_one)(double, double);
 typedef double (*four_to_one)(double, double, double, double);
 
+typedef double (*six_to_one)(double, double, double, double, double, double);
+
 typedef union {
     two_to_one two;
     four_to_one four;
+    six_to_one six;
 } function;
 
 static double
@@ -41,6 +45,19 @@ loop_four(char **args, const npy_intp *dimensions, const npy_intp *steps, void *
     }
 }
 
+static void
+loop_six(char **args, const npy_intp *dimensions, const npy_intp *steps, void *data)
+{
+    six_to_one f = ((const function *)data)->six;
+
+    for (npy_intp i = 0; i < dimensions[0]; i++) {
+        *(double *)(void *)(args[6] + i * steps[6]) =
+            f(number(args[0] + i * steps[0]), number(args[1] + i * steps[1]),
+              number(args[2] + i * steps[2]), number(args[3] + i * steps[3]),
+              number(args[4] + i * steps[4]), number(args[5] + i * steps[5]));
+    }
+}
+
 typedef struct {
     const char *name;
     const char *doc;
@@ -60,6 +77,14 @@ static model models[] = {
      .f.two = dph_t_quantile},
     {"chi2_quantile", "The p-quantile of chi-square; arguments p, degrees of freedom.", 2,
      .f.two = dph_chi2_quantile},
+    {"richards",
+     "accuracy = floor + (ceiling - floor) / (1 + exp(-k (x - x0)))^v; arguments x, k, x0, v, "
+     "floor, ceiling.",
+     6, .f.six = dph_richards_value},
+    {"richards_inverse",
+     "The x at which a Richards curve reaches an accuracy, NaN unless it lies between floor and "
+     "ceiling; arguments accuracy, k, x0, v, floor, ceiling.",
+     6, .f.six = dph_richards_x},
 };
 
 #define N_MODELS (sizeof models / sizeof models[0])
@@ -67,7 +92,9 @@ static model models[] = {
 /* NumPy keeps pointers to these for as long as the ufuncs live, that is as long as the process. */
 static PyUFuncGenericFunction loops_two[] = {loop_two};
 static PyUFuncGenericFunction loops_four[] = {loop_four};
-static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
+static PyUFuncGenericFunction loops_six[] = {loop_six};
+static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE,
+                             NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
 static void *data[N_MODELS][1];
 
 int
@@ -77,9 +104,11 @@ dph_ufuncs_add(PyObject *module)
         PyObject *ufunc = NULL;
 
         data[i][0] = &models[i].f;
-        ufunc = PyUFunc_FromFuncAndData(models[i].n_in == 2 ? loops_two : loops_four, data[i],
-                                        types, 1, models[i].n_in, 1, PyUFunc_None, models[i].name,
-                                        models[i].doc, 0);
+        ufunc = PyUFunc_FromFuncAndData(models[i].n_in == 2   ? loops_two
+                                        : models[i].n_in == 4 ? loops_four
+                                                              : loops_six,
+                                        data[i], types, 1, models[i].n_in, 1, PyUFunc_None,
+                                        models[i].name, models[i].doc, 0);
         if (ufunc == NULL || PyModule_AddObjectRef(module, models[i].name, ufunc) < 0) {
             Py_XDECREF(ufunc);
             return -1;

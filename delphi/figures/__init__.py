@@ -8,6 +8,7 @@ from typing import Any
 
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
+from delphi.figures.downstream import curve_figure, emergence, mobile
 from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
@@ -27,8 +28,10 @@ from delphi.figures.survival import kl_spaghetti, survival_curves
 
 __all__ = [
     "backtest_errors",
+    "curve_figure",
     "delta_sweep",
     "draw_spaghetti",
+    "emergence",
     "floor_profile",
     "forecast_fan",
     "isocurve_shapes",
@@ -38,6 +41,7 @@ __all__ = [
     "law_curve",
     "law_fan",
     "lucky_seeds",
+    "mobile",
     "overtraining_forecast",
     "parabola_curve",
     "scaling_law_asymptote",

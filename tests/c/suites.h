@@ -25,8 +25,11 @@
     X(floors)                                                                                      \
     X(bootstrap)                                                                                   \
     X(quantile)                                                                                    \
-    X(survival)
-X(surface)
+    X(survival)                                                                                    \
+    X(surface)                                                                                     \
+    X(vecexp)                                                                                      \
+    X(nlls)                                                                                        \
+    X(richards)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
