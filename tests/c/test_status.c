@@ -72,7 +72,8 @@ test_table(void)
 
         CHECK(code <= 0 || (bit != 0 && (bit & (bit - 1)) == 0)); /* one bit in its family */
         CHECK(strlen(rows[i].name) > 0 && strlen(rows[i].sentence) > 0);
-        CHECK(strspn(rows[i].name, "abcdefghijklmnopqrstuvwxyz_") == strlen(rows[i].name));
+        CHECK(strspn(rows[i].name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") ==
+              strlen(rows[i].name));
         CHECK(dph_status_name(code) == rows[i].name);
         CHECK(dph_status_sentence(code) == rows[i].sentence);
         for (int j = 0; j < i; j++) {
