@@ -17,6 +17,7 @@ static PyMethodDef methods[] = {
     METHOD("posterior_fit", dph_py_posterior_fit, dph_posterior_doc),
     METHOD("bootstrap_law", dph_py_bootstrap_law, dph_bootstrap_law_doc),
     METHOD("bootstrap_ladder", dph_py_bootstrap_ladder, dph_bootstrap_ladder_doc),
+    METHOD("curve_fit", dph_py_curve_fit, dph_curve_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -60,6 +61,7 @@ static const struct {
     [DPH_TYPE_ISOCURVE] = {"isocurve_dtype", dph_py_isocurve_type},
     [DPH_TYPE_POSTERIOR] = {"posterior_dtype", dph_py_posterior_type},
     [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
+    [DPH_TYPE_CURVE] = {"curve_dtype", dph_py_curve_type},
 };
 
 static int

@@ -1,0 +1,66 @@
+#include "vecexp.h"
+
+#include <string.h>
+
+#include "veclog.h"
+
+#define LOWEST -60.0 /* below it exp(x) - 1 is -1 to the last bit */
+
+/* ln(2) in two parts: the first has zeros at the end, so that k times it is exact. */
+static const double ln2_high = 0x1.62e42fefa38p-1;
+static const double ln2_low = 0x1.ef35793c7673p-45;
+static const double inverse_ln2 = 0x1.71547652b82fep0;
+
+/* x = k ln 2 + r with |r| <= ln(2) / 2: exp(x) - 1 = 2^k expm1(r) + (2^k - 1). The series of
+ * expm1(r) up to r^13 / 13! reaches 2^-56 of it. */
+static inline double
+expm1_one(double value)
+{
+    double x = value > LOWEST ? value : LOWEST;
+    double shifted = x * inverse_ln2 + 0x1.8p52; /* the integer k as its low bits */
+    double k = shifted - 0x1.8p52;
+    double r = (x - k * ln2_high) - k * ln2_low;
+    double sum = 1.0 / 6227020800.0;
+    double power = 0;
+    uint64_t bits = 0;
+
+    sum = 1.0 / 479001600.0 + r * sum;
+    sum = 1.0 / 39916800.0 + r * sum;
+    sum = 1.0 / 3628800.0 + r * sum;
+    sum = 1.0 / 362880.0 + r * sum;
+    sum = 1.0 / 40320.0 + r * sum;
+    sum = 1.0 / 5040.0 + r * sum;
+    sum = 1.0 / 720.0 + r * sum;
+    sum = 1.0 / 120.0 + r * sum;
+    sum = 1.0 / 24.0 + r * sum;
+    sum = 1.0 / 6.0 + r * sum;
+    sum = 0.5 + r * sum;
+    sum = r + r * r * sum;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
+    memcpy(&power, &bits, sizeof power);
+    return power * sum + (power - 1.0);
+}
+
+DPH_CLONES void
+dph_expm1_many(const double *x, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = expm1_one(x[i]);
+    }
+}
+
+/* ln(u) with u = fl(1 + z) misses z - (u - 1), which is exact and adds its share of 1 / u. */
+DPH_CLONES void
+dph_log1p_many(const double *x, double scale, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = 1.0 + scale * x[i];
+    }
+    dph_log_many(y, y, n);
+    for (int64_t i = 0; i < n; i++) {
+        double z = scale * x[i];
+        double u = 1.0 + z;
+        y[i] += (z - (u - 1.0)) / u;
+    }
+}
