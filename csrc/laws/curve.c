@@ -13,12 +13,13 @@
 #define STARTS 5           /* places of the scan that are refined */
 #define FINALISTS 3        /* of them, those refined to the end */
 #define SCAN_TOLERANCE 1e-3
-#define SCAN_STEPS 12
+#define SCAN_STEPS 2
 #define COARSE_TOLERANCE 1e-3
-#define COARSE_STEPS 14
+#define COARSE_STEPS 8
 #define STEPS 120
+#define CLOSE 1.3         /* a start further above the best than this share is not followed */
 #define STEPS_L1 60
-#define TOLERANCE 1e-14 /* of a step's promise */
+#define TOLERANCE 1e-10 /* of a step's promise */
 #define TOLERANCE_L1 1e-10
 #define SAME 1e-4          /* two refined starts this close are one */
 #define EDGE 1e-6          /* in ln theta */
@@ -380,10 +381,14 @@ find_finalists(const problem *q, double delta, place *finalists)
     dph_curvefit fit;
     place starts[STARTS];
     int n_starts = find_starts(q, delta, starts);
+    double lowest = starts[0].sum;
     int n = 0;
 
     open_fit(q, 1, &fit);
     for (int k = 0; k < n_starts && k < FINALISTS && !stopped(q->options); k++) {
+        if (starts[k].sum > CLOSE * lowest) {
+            break;
+        }
         starts[k].sum = end_huber(q, &fit, delta, starts[k].p);
         if (!is_known(finalists, n, &starts[k], fit.n_parameters, q->y_max)) {
             n = keep_lowest(finalists, n, FINALISTS, &starts[k]);

@@ -15,7 +15,7 @@
 #define DAMPING_MAX 1e8
 #define RIDGE 1e-3 /* of the damping, on each parameter in its own unit */
 #define FOLLOW_TOLERANCE 1e-6
-#define FOLLOW_STEPS 3
+#define FOLLOW_STEPS 1
 #define TRUST_FIRST 0.5
 #define TRUST_LEAST 1e-12
 #define LOG_STEP 3.0 /* the furthest that ln theta moves at a time */
