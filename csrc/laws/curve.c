@@ -7,22 +7,24 @@
 #include "curverefine.h"
 #include "huberline.h"
 
-#define HUBER_NOISE 1.345  /* Huber's loss keeps 95% of least squares' efficiency on normal noise */
-#define DELTA_LEAST 1e-12  /* of the largest loss */
-#define NODES_MAX 96       /* of a scan */
-#define STARTS 5           /* places of the scan that are refined */
-#define FINALISTS 3        /* of them, those refined to the end */
+#define HUBER_NOISE 1.345 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
+                           */
+#define DELTA_LEAST 1e-12 /* of the largest loss */
+#define NODES_MAX 96      /* of a scan */
+#define STARTS 4          /* places of the scan that are refined */
+#define FINALISTS 2       /* of them, those refined to the end */
 #define SCAN_TOLERANCE 1e-3
 #define SCAN_STEPS 2
 #define COARSE_TOLERANCE 1e-3
 #define COARSE_STEPS 8
 #define STEPS 120
 #define CLOSE 1.3         /* a start further above the best than this share is not followed */
+#define VALLEY_SHARE 0.08 /* how far the probes along the valley climb */
 #define STEPS_L1 60
 #define TOLERANCE 1e-10 /* of a step's promise */
-#define TOLERANCE_L1 1e-10
-#define SAME 1e-4          /* two refined starts this close are one */
-#define EDGE 1e-6          /* in ln theta */
+#define TOLERANCE_L1 1e-9
+#define SAME 1e-4 /* two refined starts this close are one */
+#define EDGE 1e-6 /* in ln theta */
 
 /* One axis of the scan: n values of ln theta evenly from first to last, within [low, high]. */
 typedef struct {
@@ -214,11 +216,8 @@ scan(const problem *q, dph_curvefit *fit, double delta, place *places)
     int two = fit->n_parameters == DPH_CURVE_PARAMETERS;
     int n_second = two ? q->axes[1].n : 1;
     int at = 0;
-    dph_boxline line = {.s = q->columns,
-                        .y = fit->y,
-                        .n = fit->shape.n,
-                        .F_max = q->y_max,
-                        .A_max = 2 * q->y_max};
+    dph_boxline line = {
+        .s = q->columns, .y = fit->y, .n = fit->shape.n, .F_max = q->y_max, .A_max = 2 * q->y_max};
 
     for (int i = 0; i < q->axes[0].n; i++) {
         /* each row starts from the one above it, each node from its neighbour */
@@ -310,8 +309,7 @@ find_starts(const problem *q, double delta, place *found)
         }
     }
     for (int k = 0; k < n_starts && !stopped(q->options); k++) {
-        starts[k].sum =
-            dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, starts[k].p);
+        starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, starts[k].p);
         if (!is_known(found, n_found, &starts[k], fit.n_parameters, q->y_max)) {
             n_found = keep_lowest(found, n_found, STARTS, &starts[k]);
         }
@@ -374,6 +372,15 @@ end_huber(const problem *q, dph_curvefit *fit, double delta, double *p)
     return inner.objective;
 }
 
+/* p moved by some share of a step, within the bounds. */
+static void
+shift(const dph_curvefit *fit, const double *p, const double *step, double share, double *out)
+{
+    for (int j = 0; j < fit->n_parameters; j++) {
+        out[j] = fmin(fmax(p[j] + share * step[j], fit->low[j]), fit->high[j]);
+    }
+}
+
 /* The finalists of a slice under Huber's loss, in order and without doubles. */
 static int
 find_finalists(const problem *q, double delta, place *finalists)
@@ -382,6 +389,7 @@ find_finalists(const problem *q, double delta, place *finalists)
     place starts[STARTS];
     int n_starts = find_starts(q, delta, starts);
     double lowest = starts[0].sum;
+    double step[DPH_CURVE_PARAMETERS];
     int n = 0;
 
     open_fit(q, 1, &fit);
@@ -394,6 +402,20 @@ find_finalists(const problem *q, double delta, place *finalists)
             n = keep_lowest(finalists, n, FINALISTS, &starts[k]);
         }
     }
+    /* points that enter and leave delta dent the valley: look on both sides of the lowest dent */
+    if (n > 0 && dph_curverefine_valley(&fit, delta, VALLEY_SHARE, finalists[0].p, step)) {
+        place lowest_place = finalists[0];
+
+        for (int side = -1; side <= 1 && !stopped(q->options); side += 2) {
+            place here = lowest_place;
+
+            shift(&fit, lowest_place.p, step, side, here.p);
+            here.sum = end_huber(q, &fit, delta, here.p);
+            if (!is_known(finalists, n, &here, fit.n_parameters, q->y_max)) {
+                n = keep_lowest(finalists, n, FINALISTS, &here);
+            }
+        }
+    }
     return n;
 }
 
@@ -403,6 +425,7 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
 {
     dph_curvefit fit;
     place best = finalists[0];
+    double step[DPH_CURVE_PARAMETERS];
 
     open_fit(q, 1, &fit);
     no_curve(out, q->n, q->form, loss, DPH_OK);
@@ -419,6 +442,21 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
             if (here.sum < best.sum) {
                 best = here;
                 out->gap = gap / (double)q->n;
+            }
+        }
+        if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
+            place lowest = best;
+
+            for (int side = -1; side <= 1 && !stopped(q->options); side += 2) {
+                place here = lowest;
+                double gap = 0;
+
+                shift(&fit, lowest.p, step, side, here.p);
+                here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, here.p, &gap);
+                if (here.sum < best.sum) {
+                    best = here;
+                    out->gap = gap / (double)q->n;
+                }
             }
         }
     }

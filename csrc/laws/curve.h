@@ -39,10 +39,11 @@ typedef struct {
 } dph_curve;
 
 typedef struct {
-    const double *tau;     /* double[n_rows] */
-    const double *loss;    /* double[n_rows] */
-    const int64_t *starts; /* int64[n_slices]: slice k is rows [starts[k], ends[k]); they may overlap */
-    const int64_t *ends;   /* int64[n_slices], starts[k] <= ends[k] <= n_rows, checked */
+    const double *tau;  /* double[n_rows] */
+    const double *loss; /* double[n_rows] */
+    const int64_t
+        *starts; /* int64[n_slices]: slice k is rows [starts[k], ends[k]); they may overlap */
+    const int64_t *ends; /* int64[n_slices], starts[k] <= ends[k] <= n_rows, checked */
 } dph_curve_batch;
 
 typedef struct {
@@ -70,8 +71,8 @@ size_t dph_curve_scratch(int64_t n_largest);
 void dph_curve_fit(const dph_curve_batch *batch, int64_t begin, int64_t end,
                    const dph_curve_options *options, double *scratch, dph_curve *out);
 
-/* Standard deviation of y about a smooth curve in tau, from the median distance of each point to the
- * line between its neighbours; 0 for fewer than three points.
+/* Standard deviation of y about a smooth curve in tau, from the median distance of each point to
+ * the line between its neighbours; 0 for fewer than three points.
  *
  * scratch  double[n]
  */

@@ -13,10 +13,13 @@
 #define DAMPING_FIRST 1e-2
 #define DAMPING_MIN 1e-12
 #define DAMPING_MAX 1e8
+#define REJECTED 4
 #define RIDGE 1e-3 /* of the damping, on each parameter in its own unit */
 #define FOLLOW_TOLERANCE 1e-6
 #define FOLLOW_STEPS 1
-#define TRUST_FIRST 0.5
+#define VALLEY_DAMPING 0.1
+#define NEAR 0.8 /* of the promise: a gain below it means that the valley bends */
+#define TRUST_FIRST 1.0
 #define TRUST_LEAST 1e-12
 #define LOG_STEP 3.0 /* the furthest that ln theta moves at a time */
 
@@ -27,7 +30,7 @@ typedef struct {
     double *s_next;
     double *r_next;
     double *slope[2];
-    double *root;                         /* square roots of the weights */
+    double *root;                        /* square roots of the weights */
     double *q[DPH_CURVE_PARAMETERS + 1]; /* weighted Jacobian, then the right-hand side */
 } columns;
 
@@ -79,6 +82,27 @@ residuals(const double *y, const double *s, int64_t n, double F, double A, doubl
     return ((sum[0] + sum[2]) + (sum[1] + sum[3]) + rest) / delta;
 }
 
+/* Residuals and the sum of their absolute values. */
+DPH_CLONES static double
+absolute(const double *y, const double *s, int64_t n, double F, double A, double *r)
+{
+    double sum[LANES] = {0};
+    double rest = 0;
+    int64_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        for (int k = 0; k < LANES; k++) {
+            r[i + k] = (y[i + k] - F) - A * s[i + k];
+            sum[k] += fabs(r[i + k]);
+        }
+    }
+    for (; i < n; i++) {
+        r[i] = (y[i] - F) - A * s[i];
+        rest += fabs(r[i]);
+    }
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]) + rest;
+}
+
 static double
 evaluate(dph_curvefit *fit, double delta, const double *p, double *s, double *r)
 {
@@ -109,17 +133,16 @@ weigh(const columns *c, int64_t n, int n_parameters, double A, double delta, dou
 }
 
 /* The step of the free parameters by modified Gram-Schmidt on the weighted rows, damped by one more
- * row a parameter. *promise receives what the local quadratic says it gains. Returns how many
- * parameters could move. */
+ * row a parameter. *promise receives what the local quadratic says it gains; R and free_index the
+ * triangular factor of that quadratic and whose rows they are. Returns how many parameters could
+ * move. */
 static int
 solve(const dph_curvefit *fit, columns *c, double damping, const double *p, double *step,
-      double *promise)
+      double *promise, double (*R)[DPH_CURVE_PARAMETERS], int *free_index)
 {
     int64_t n = fit->shape.n;
     double *pull = c->q[DPH_CURVE_PARAMETERS];
-    double R[DPH_CURVE_PARAMETERS][DPH_CURVE_PARAMETERS] = {{0}};
     double rhs[DPH_CURVE_PARAMETERS] = {0};
-    int free_index[DPH_CURVE_PARAMETERS];
     int n_free = 0;
 
     *promise = 0;
@@ -213,14 +236,17 @@ dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max
     columns c = lay_out(fit);
     double damping = DAMPING_FIRST;
     double here = evaluate(fit, delta, p, c.s, c.r);
-    int fresh = 0; /* the slopes belong to p */
+    int fresh = 0;    /* the slopes belong to p */
+    int rejected = 0; /* a bolder step from p has failed */
 
     for (int count = 0; count < steps_max; count++) {
-        
+
         double step[DPH_CURVE_PARAMETERS] = {0};
         double next[DPH_CURVE_PARAMETERS] = {0};
         double promise = 0;
         double there = 0;
+        double R[DPH_CURVE_PARAMETERS][DPH_CURVE_PARAMETERS];
+        int free_index[DPH_CURVE_PARAMETERS];
 
         if (fit->stopped != NULL && atomic_load(fit->stopped)) {
             break;
@@ -230,11 +256,11 @@ dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max
             fresh = 1;
         }
         weigh(&c, fit->shape.n, fit->n_parameters, p[1], delta, damping);
-        if (solve(fit, &c, damping, p, step, &promise) == 0) {
+        if (solve(fit, &c, damping, p, step, &promise, R, free_index) == 0) {
             break;
         }
         if (!(promise > tolerance * here)) {
-            if (damping <= DAMPING_FIRST) {
+            if (rejected || damping <= DAMPING_FIRST) {
                 break;
             }
             damping *= 1e-3; /* a careful step promises little: look further before giving up */
@@ -256,21 +282,95 @@ dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max
             }
             here = there;
             fresh = 0;
-            damping = gain > 0.7 * promise   ? damping * 0.03
-                      : gain < 0.2 * promise ? damping * 4
-                                             : damping;
+            rejected = 0;
+            /* the quadratic is right: Newton; about right: bolder; far off: more careful */
+            damping *= fabs(gain - promise) < 0.1 * promise ? 0.03
+                       : gain > 0.5 * promise               ? 0.3
+                       : gain < 0.2 * promise               ? 4
+                                                            : 1;
             damping = damping > DAMPING_MIN ? damping : DAMPING_MIN;
             if (gain <= tolerance * here && damping <= DAMPING_FIRST) {
                 break;
             }
         } else {
-            damping *= 16;
+            rejected = 1;
+            damping *= REJECTED;
             if (damping > DAMPING_MAX) {
                 break;
             }
         }
     }
     return here;
+}
+
+int
+dph_curverefine_valley(dph_curvefit *fit, double delta, double share, const double *p, double *step)
+{
+    columns c = lay_out(fit);
+    double R[DPH_CURVE_PARAMETERS][DPH_CURVE_PARAMETERS];
+    double unused[DPH_CURVE_PARAMETERS];
+    int free_index[DPH_CURVE_PARAMETERS];
+    double promise = 0;
+    double here = evaluate(fit, delta, p, c.s, c.r);
+    double along[2] = {1, 0};
+    double curvature = 0;
+    double length = 0;
+    int n_free = 0;
+    int n_theta = 0;
+    int first = 0;
+
+    dph_curveshape_slopes(&fit->shape, p + 2, c.s, c.slope[0], c.slope[1]);
+    weigh(&c, fit->shape.n, fit->n_parameters, p[1], delta, VALLEY_DAMPING);
+    n_free = solve(fit, &c, VALLEY_DAMPING, p, unused, &promise, R, free_index);
+    for (int a = 0; a < n_free; a++) {
+        n_theta += free_index[a] >= 2;
+    }
+    for (int j = 0; j < fit->n_parameters; j++) {
+        step[j] = 0;
+    }
+    if (n_theta == 0) {
+        return 0;
+    }
+    /* theta comes last, so its block of R is that of the sum with F and A at their best */
+    first = n_free - n_theta;
+    curvature = R[first][first] * R[first][first];
+    if (n_theta == 2) {
+        double h11 = R[first][first + 1] * R[first][first + 1] +
+                     R[first + 1][first + 1] * R[first + 1][first + 1];
+        double h01 = R[first][first] * R[first][first + 1];
+        double half = 0.5 * (curvature - h11);
+        double root = sqrt(half * half + h01 * h01);
+
+        /* the smaller eigenvalue as determinant over the larger, and its vector */
+        double larger = 0.5 * (curvature + h11) + root;
+        double smaller = curvature / larger * (R[first + 1][first + 1] * R[first + 1][first + 1]);
+
+        along[0] = half <= 0 ? fabs(half) + root : -h01;
+        along[1] = half <= 0 ? -h01 : fabs(half) + root;
+        length = sqrt(along[0] * along[0] + along[1] * along[1]);
+        if (length > 0) {
+            along[0] /= length;
+            along[1] /= length;
+        } else {
+            along[0] = 1;
+            along[1] = 0;
+        }
+        curvature = smaller;
+    }
+    length = sqrt(2 * share * here / curvature);
+    length = length < LOG_STEP ? length : LOG_STEP; /* also where the curvature is 0 */
+    for (int a = 0; a < n_theta; a++) {
+        step[free_index[first + a]] = length * along[a];
+    }
+    for (int a = first - 1; a >= 0; a--) {
+        double value = 0;
+
+        for (int b = a + 1; b < n_free; b++) {
+            value -= R[a][b] * step[free_index[b]];
+        }
+        step[free_index[a]] = R[a][a] > 0 ? value / R[a][a] : 0;
+    }
+    return 1;
 }
 
 static void
@@ -319,18 +419,16 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p
     double here = 0;
 
     dph_curveshape_values(&fit->shape, p + 2, c.s);
-    *gap = dph_l1line_fit(&line, c.root, &inner);
+    (void)dph_l1line_fit(&line, c.root, &inner);
     p[0] = inner.F;
     p[1] = inner.A;
-    here = inner.objective;
-    residuals(fit->y, c.s, n, p[0], p[1], 1, c.r);
+    here = absolute(fit->y, c.s, n, p[0], p[1], c.r);
     for (int count = 0; count < steps_max; count++) {
         dph_l1problem problem;
         double step[DPH_CURVE_PARAMETERS] = {0};
         double next[DPH_CURVE_PARAMETERS] = {0};
         double promise = 0;
         double far = 0;
-        double next_gap = 0;
 
         if (fit->stopped != NULL && atomic_load(fit->stopped)) {
             break;
@@ -349,23 +447,24 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p
             far = j >= 2 ? fmax(far, fabs(step[j])) : far;
         }
         dph_curveshape_values(&fit->shape, next + 2, c.s_next);
-        line.s = c.s_next;
-        inner.A = next[1];
-        next_gap = dph_l1line_fit(&line, c.root, &inner);
+        inner = (dph_boxfit){.F = next[0], .A = next[1]};
+        inner.objective = absolute(fit->y, c.s_next, n, next[0], next[1], c.r_next);
+        if (here - inner.objective < NEAR * promise) {
+            line.s = c.s_next; /* not where the linearised curve said: follow the valley */
+            (void)dph_l1line_fit(&line, c.root, &inner);
+        }
         if (inner.objective < here) {
             double gain = here - inner.objective;
             double *held = c.s;
 
             c.s = c.s_next;
             c.s_next = held;
-            here = inner.objective;
-            *gap = next_gap;
             for (int j = 2; j < fit->n_parameters; j++) {
                 p[j] = next[j];
             }
             p[0] = inner.F;
             p[1] = inner.A;
-            residuals(fit->y, c.s, n, p[0], p[1], 1, c.r);
+            here = absolute(fit->y, c.s, n, p[0], p[1], c.r);
             fresh = 0;
             trust = gain > 0.7 * promise   ? fmax(trust, 2 * far)
                     : gain < 0.2 * promise ? 0.3 * far
@@ -376,6 +475,14 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p
                 break;
             }
         }
+    }
+    line.s = c.s;
+    inner = (dph_boxfit){.F = p[0], .A = p[1]};
+    *gap = dph_l1line_fit(&line, c.root, &inner);
+    if (inner.objective <= here) {
+        p[0] = inner.F;
+        p[1] = inner.A;
+        here = inner.objective;
     }
     return here;
 }

@@ -26,14 +26,20 @@ typedef struct {
     const atomic_int *stopped; /* not 0: end early; may be NULL */
 } dph_curvefit;
 
-/* Lower Huber's loss, summed over the points and divided by delta, from p, in place, until a step promises less than the share `tolerance` of it, or
- * steps_max steps. Returns the sum reached. p stays within [low, high]. */
+/* Lower Huber's loss, summed over the points and divided by delta, from p, in place, until a step
+ * promises less than the share `tolerance` of it, or steps_max steps. Returns the sum reached. p
+ * stays within [low, high]. */
 double dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max, double *p);
+
+/* The step from p along which theta is determined worst, F and A following: as long as the local
+ * quadratic says that it raises the sum by the given share. 0 where no theta is free to move. */
+int dph_curverefine_valley(dph_curvefit *fit, double delta, double share, const double *p,
+                           double *step);
 
 /* Lower the sum of absolute errors from p, in place: exact steps of the linearised curve within a
  * region it can be trusted in, (F, A) exact after each. Returns the sum; *gap bounds how far (F, A)
  * are from exact. */
-double dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p,
-                          double *gap);
+double
+dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p, double *gap);
 
 #endif

@@ -5,21 +5,15 @@
  *   power        (P(tau) - P(1)) / (1 - P(1)), P(tau) = (1 + tau / t0)^-t     theta = (t0, t)
  *   rational     (1 - tau^t) / (1 + c tau^t)                                  theta = (t, c)
  *
- * All are written in expm1 and log1p, which keeps them exact where theta goes to 0 and they become a
- * straight line (log, exponential) or one another. Slopes are by ln theta.
+ * All are written in expm1 and log1p, which keeps them exact where theta goes to 0 and they become
+ * a straight line (log, exponential) or one another. Slopes are by ln theta.
  */
 #ifndef DPH_CURVESHAPE_H
 #define DPH_CURVESHAPE_H
 
 #include <stdint.h>
 
-enum {
-    DPH_SHAPE_LOG,
-    DPH_SHAPE_EXPONENTIAL,
-    DPH_SHAPE_POWER,
-    DPH_SHAPE_RATIONAL,
-    DPH_N_SHAPES
-};
+enum { DPH_SHAPE_LOG, DPH_SHAPE_EXPONENTIAL, DPH_SHAPE_POWER, DPH_SHAPE_RATIONAL, DPH_N_SHAPES };
 
 typedef struct {
     int form;          /* DPH_SHAPE_* */
@@ -40,8 +34,8 @@ void dph_curveshape_open(dph_curveshape *shape, int form, const double *tau, int
 /* s at all points for ln theta = log_theta[0 .. n_theta). s double[n]. */
 void dph_curveshape_values(dph_curveshape *shape, const double *log_theta, double *s);
 
-/* ds / d ln theta_0 and ds / d ln theta_1 (NULL where there is none) at the theta of the last call of
- * dph_curveshape_values, whose s is given back. Each double[n]. */
+/* ds / d ln theta_0 and ds / d ln theta_1 (NULL where there is none) at the theta of the last call
+ * of dph_curveshape_values, whose s is given back. Each double[n]. */
 void dph_curveshape_slopes(const dph_curveshape *shape, const double *log_theta, const double *s,
                            double *slope_0, double *slope_1);
 

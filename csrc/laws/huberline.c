@@ -107,8 +107,7 @@ clip(double x, double high)
 static double
 change(const quadratic *q, double dF, double dA)
 {
-    return q->gF * dF + q->gA * dA + 0.5 * (q->hFF * dF * dF + q->hAA * dA * dA) +
-           q->hFA * dF * dA;
+    return q->gF * dF + q->gA * dA + 0.5 * (q->hFF * dF * dF + q->hAA * dA * dA) + q->hFA * dF * dA;
 }
 
 /* The step to the minimum of q over the box: inside, or on the best of the four edges. Returns what

@@ -4,7 +4,7 @@
 
 #define K DPH_L1STEP_MAX
 #define PIVOTS_MAX 200
-#define TINY 1e-13   /* of a slope: falling no faster is not falling */
+#define TINY 1e-13 /* of a slope: falling no faster is not falling */
 #define SINGULAR 1e-14
 
 /* What holds an edge in place: nothing yet, a residual kept at zero, or a bound. */
@@ -12,11 +12,11 @@ enum { LOOSE, POINT, LOW, HIGH };
 
 typedef struct {
     const dph_l1problem *problem;
-    double scale[K];  /* d = scale z: columns of unit mean size */
-    double *r;        /* [n] residuals at z */
-    double *t;        /* [n] where residuals change sign along the edge */
-    double *weight;   /* [n] how much the slope grows there */
-    double *index;    /* [n] which residual it is */
+    double scale[K]; /* d = scale z: columns of unit mean size */
+    double *r;       /* [n] residuals at z */
+    double *t;       /* [n] where residuals change sign along the edge */
+    double *weight;  /* [n] how much the slope grows there */
+    double *index;   /* [n] which residual it is */
     double z[K];
     int kind[K];
     int64_t point[K];
@@ -160,8 +160,8 @@ swap(walk *w, int64_t a, int64_t b)
     }
 }
 
-/* Where the slope turns: the place, after some reordering, of the smallest t at which the weights of
- * all up to it reach `need`. -1 if they never do. */
+/* Where the slope turns: the place, after some reordering, of the smallest t at which the weights
+ * of all up to it reach `need`. -1 if they never do. */
 static int64_t
 turning(walk *w, int64_t n, double need)
 {

@@ -16,8 +16,8 @@ typedef struct {
     const double *r;                 /* [n] residuals at d = 0 */
     const double *J[DPH_L1STEP_MAX]; /* columns [n]; one of zeros keeps its parameter where it is */
     int64_t n;
-    int n_parameters;            /* 1 .. DPH_L1STEP_MAX */
-    double low[DPH_L1STEP_MAX];  /* low <= d <= high, low <= 0 <= high */
+    int n_parameters;           /* 1 .. DPH_L1STEP_MAX */
+    double low[DPH_L1STEP_MAX]; /* low <= d <= high, low <= 0 <= high */
     double high[DPH_L1STEP_MAX];
 } dph_l1problem;
 

@@ -146,9 +146,9 @@ rows_of(PyObject *obj, const char *name, npy_intp n_slices)
 PyObject *
 dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
-    static const dph_arg spec[] = {{"tau", 1},    {"loss", 1},   {"starts", 1},
-                                   {"ends", 1},   {"forms", 0},  {"losses", 0},
-                                   {"delta", 0},  {"n_threads", 0}, {"progress", 0}};
+    static const dph_arg spec[] = {{"tau", 1},   {"loss", 1},      {"starts", 1},
+                                   {"ends", 1},  {"forms", 0},     {"losses", 0},
+                                   {"delta", 0}, {"n_threads", 0}, {"progress", 0}};
     dph_module_state *state = PyModule_GetState(module);
     PyObject *values[9];
     PyArrayObject *tau = NULL;

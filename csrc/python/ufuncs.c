@@ -117,7 +117,8 @@ static model models[] = {
 static PyUFuncGenericFunction loops_two[] = {loop_two};
 static PyUFuncGenericFunction loops_four[] = {loop_four};
 static PyUFuncGenericFunction loops_five[] = {loop_five};
-static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
+static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE,
+                             NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
 static void *data[N_MODELS][1];
 
 int
@@ -129,9 +130,9 @@ dph_ufuncs_add(PyObject *module)
         data[i][0] = &models[i].f;
         ufunc = PyUFunc_FromFuncAndData(models[i].n_in == 2   ? loops_two
                                         : models[i].n_in == 4 ? loops_four
-                                                              : loops_five, data[i],
-                                        types, 1, models[i].n_in, 1, PyUFunc_None, models[i].name,
-                                        models[i].doc, 0);
+                                                              : loops_five,
+                                        data[i], types, 1, models[i].n_in, 1, PyUFunc_None,
+                                        models[i].name, models[i].doc, 0);
         if (ufunc == NULL || PyModule_AddObjectRef(module, models[i].name, ufunc) < 0) {
             Py_XDECREF(ufunc);
             return -1;
