@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .configs import ConfigSearch, search_configs
+    from .curves import curve_loss, fit_curves, score_curves
+    from .endpoints import EndpointLaws, fit_endpoints
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .trajectories import final_losses
 
 __all__ = [
     "Backtest",
     "BootstrapResult",
+    "ConfigSearch",
     "DataError",
     "DataWarning",
+    "EndpointLaws",
     "FitWarning",
     "IsocurveComparison",
     "IsoflopLadder",
@@ -48,8 +54,12 @@ __all__ = [
     "bootstrap_law",
     "compare_isocurves",
     "compat",
+    "curve_loss",
     "effective_speedup",
     "figures",
+    "final_losses",
+    "fit_curves",
+    "fit_endpoints",
     "fit_isoflops",
     "fit_parabola",
     "fit_posterior",
@@ -61,7 +71,9 @@ __all__ = [
     "overtraining_cost",
     "read_runs",
     "report",
+    "score_curves",
     "score_held_out",
+    "search_configs",
     "seed_noise",
     "simulate",
 ]
@@ -71,6 +83,8 @@ __all__ = [
 _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
+    "ConfigSearch": "configs",
+    "EndpointLaws": "endpoints",
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
     "Speedup": "speedup",
@@ -78,8 +92,14 @@ _ON_USE = {
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
+    "curve_loss": "curves",
     "effective_speedup": "speedup",
+    "final_losses": "trajectories",
+    "fit_curves": "curves",
+    "fit_endpoints": "endpoints",
     "overtraining_cost": "overtraining",
+    "score_curves": "curves",
+    "search_configs": "configs",
     "seed_noise": "seeds",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

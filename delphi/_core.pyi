@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 MAX_THREADS: int
 STATUS: dict[int, tuple[str, str]]
+curve_dtype: np.dtype[np.void]
 isocurve_dtype: np.dtype[np.void]
 line_dtype: np.dtype[np.void]
 parabola_dtype: np.dtype[np.void]
@@ -17,9 +18,25 @@ powerlaw_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
+curve_log: np.ufunc
+curve_exponential: np.ufunc
+curve_power: np.ufunc
+curve_rational: np.ufunc
 t_quantile: np.ufunc
 chi2_quantile: np.ufunc
 
+def curve_fit(
+    tau: ArrayLike,
+    loss: ArrayLike,
+    starts: ArrayLike,
+    ends: ArrayLike,
+    *,
+    forms: str | Sequence[str] = ("log", "exponential", "power", "rational"),
+    losses: str | Sequence[str] = ("mae", "huber"),
+    delta: float | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...
 def isocurve_fit(
     tokens: ArrayLike,
     loss: ArrayLike,

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .curvegrid import curves
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Surface", "Truth", "ladder", "truth"]
+__all__ = ["Surface", "Truth", "curves", "ladder", "truth"]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
 Rng = np.random.Generator | np.random.SeedSequence | int | None

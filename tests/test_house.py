@@ -25,12 +25,26 @@ FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "shorthand"},
     # tables
-    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "readers", "runs"},
+    {
+        "arrays",
+        "budgets",
+        "cells",
+        "columns",
+        "groups",
+        "ledger",
+        "readers",
+        "runs",
+        "trajectories",
+    },
     # laws
     {
         "backtesting",
         "bootstrap",
         "compat",
+        "configs",
+        "curvegrid",
+        "curves",
+        "endpoints",
         "heldout",
         "isocurves",
         "isoflop",

@@ -7,7 +7,8 @@
 #include "curverefine.h"
 #include "huberline.h"
 
-#define HUBER_NOISE 1.345 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
+#define HUBER_NOISE                                                                                \
+    1.345                 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
                            */
 #define DELTA_LEAST 1e-12 /* of the largest loss */
 #define NODES_MAX 96      /* of a scan */

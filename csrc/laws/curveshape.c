@@ -139,7 +139,8 @@ dph_curveshape_at(int form, double theta_0, double theta_1, double tau)
 {
     double part = 0;
 
-    if (!(theta_0 > 0) || !(tau >= 0) || (dph_curveshape_n_theta(form) == 2 && !(theta_1 > 0))) {
+    if (!isgreater(theta_0, 0) || !isgreaterequal(tau, 0) ||
+        (dph_curveshape_n_theta(form) == 2 && !isgreater(theta_1, 0))) {
         return NAN;
     }
     switch (form) {
