@@ -6,6 +6,7 @@
 #define PIVOTS_MAX 200
 #define TINY 1e-13 /* of a slope: falling no faster is not falling */
 #define SINGULAR 1e-14
+#define ROUNDING 4e-15 /* of its terms: a residual below it is zero */
 
 /* What holds an edge in place: nothing yet, a residual kept at zero, or a bound. */
 enum { LOOSE, POINT, LOW, HIGH };
@@ -20,6 +21,7 @@ typedef struct {
     double z[K];
     int kind[K];
     int64_t point[K];
+    int64_t n_zero; /* residuals at zero that nothing holds, listed in index */
     double inverse[K][K]; /* column a moves off holder a and keeps the others */
 } walk;
 
@@ -87,9 +89,21 @@ total(const walk *w)
     return sum;
 }
 
-/* The slope of the sum by each parameter, held residuals left out. */
+static int
+holds(const walk *w, int64_t i)
+{
+    for (int a = 0; a < w->problem->n_parameters; a++) {
+        if (w->kind[a] == POINT && w->point[a] == i) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The slope of the sum by each parameter, residuals at zero left out: every way from there costs.
+ * Those that are not held are listed in w->index. */
 static void
-pull(const walk *w, double *g)
+pull(walk *w, double *g)
 {
     int k = w->problem->n_parameters;
 
@@ -105,13 +119,64 @@ pull(const walk *w, double *g)
         }
         g[j] = -sum * w->scale[j];
     }
-    for (int a = 0; a < k; a++) {
-        if (w->kind[a] == POINT && w->r[w->point[a]] != 0) {
-            for (int j = 0; j < k; j++) {
-                g[j] += copysign(1, w->r[w->point[a]]) * entry(w, j, w->point[a]);
-            }
+    w->n_zero = 0;
+    for (int64_t i = 0; i < w->problem->n; i++) {
+        if (w->r[i] == 0 && !holds(w, i)) {
+            w->index[w->n_zero++] = (double)i;
         }
     }
+}
+
+/* Let a residual that is zero already take the place of a loose holder: along no axis alone need the
+ * sum fall from a kink. 1 if there was one. */
+static int
+adopt(walk *w)
+{
+    int k = w->problem->n_parameters;
+
+    for (int64_t z = 0; z < w->n_zero; z++) {
+        double most = 1e-9;
+        int best = -1;
+
+        for (int a = 0; a < k; a++) {
+            double c = 0;
+            double size = 0;
+
+            for (int j = 0; j < k && w->kind[a] == LOOSE; j++) {
+                double term = entry(w, j, (int64_t)w->index[z]) * w->inverse[j][a];
+
+                c += term;
+                size += fabs(term);
+            }
+            if (size > 0 && fabs(c) / size > most) {
+                most = fabs(c) / size;
+                best = a;
+            }
+        }
+        if (best >= 0) {
+            w->kind[best] = POINT;
+            w->point[best] = (int64_t)w->index[z];
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What residuals at zero that nothing holds cost for each unit of the way along edge a. */
+static double
+toll(const walk *w, int a)
+{
+    double sum = 0;
+
+    for (int64_t z = 0; z < w->n_zero; z++) {
+        double c = 0;
+
+        for (int j = 0; j < w->problem->n_parameters; j++) {
+            c += entry(w, j, (int64_t)w->index[z]) * w->inverse[j][a];
+        }
+        sum += fabs(c);
+    }
+    return sum;
 }
 
 /* The edge that falls fastest for its length: which holder to leave and which way. -1 for none. */
@@ -126,6 +191,7 @@ steepest(const walk *w, const double *g, int *way, double *slope)
         double along = 0;
         double length = 0;
         double size = 0;
+        double cost = toll(w, a) + (w->kind[a] == POINT ? 1 : 0);
 
         for (int j = 0; j < k; j++) {
             along += g[j] * w->inverse[j][a];
@@ -133,7 +199,7 @@ steepest(const walk *w, const double *g, int *way, double *slope)
             length += w->inverse[j][a] * w->inverse[j][a];
         }
         for (int side = -1; side <= 1; side += 2) {
-            double falls = side * along + (w->kind[a] == POINT ? 1 : 0);
+            double falls = side * along + cost;
             int allowed = w->kind[a] == LOW ? side > 0 : w->kind[a] == HIGH ? side < 0 : 1;
 
             if (allowed && falls < -TINY * (1 + size) && falls / sqrt(length) < lowest) {
@@ -234,21 +300,22 @@ follow(walk *w, int leave, int way, double slope)
     }
     for (int64_t i = 0; i < q->n; i++) {
         double c = 0;
+        double size = 0;
 
         for (int j = 0; j < k; j++) {
-            c += q->J[j][i] * (v[j] * w->scale[j]);
+            double term = q->J[j][i] * (v[j] * w->scale[j]);
+
+            c += term;
+            size += fabs(term);
         }
+        c = fabs(c) > TINY * size ? c : 0; /* a twin of a held row stays at zero with it */
         w->t[i] = c; /* what the residual loses along the edge; overwritten below only up to i */
     }
     for (int64_t i = 0; i < q->n; i++) {
         double c = w->t[i];
         double t = w->r[i] / c;
-        int holds = 0;
 
-        for (int a = 0; a < k; a++) {
-            holds |= w->kind[a] == POINT && w->point[a] == i;
-        }
-        if (!holds && c != 0 && t >= 0 && t < most) {
+        if (w->r[i] != 0 && c != 0 && t > 0 && t < most) {
             w->t[n] = t;
             w->weight[n] = 2 * fabs(c);
             w->index[n++] = (double)i;
@@ -272,11 +339,20 @@ follow(walk *w, int leave, int way, double slope)
     }
     for (int64_t i = 0; i < q->n; i++) {
         double r = q->r[i];
+        double size = fabs(r);
 
         for (int j = 0; j < k; j++) {
-            r -= q->J[j][i] * (w->z[j] * w->scale[j]);
+            double term = q->J[j][i] * (w->z[j] * w->scale[j]);
+
+            r -= term;
+            size += fabs(term);
         }
-        w->r[i] = r;
+        w->r[i] = fabs(r) > ROUNDING * size ? r : 0;
+    }
+    for (int a = 0; a < k; a++) {
+        if (w->kind[a] == POINT) {
+            w->r[w->point[a]] = 0;
+        }
     }
     return 1;
 }
@@ -321,6 +397,9 @@ dph_l1step(const dph_l1problem *problem, double *scratch, double *d)
             break;
         }
         pull(&w, g);
+        if (adopt(&w)) {
+            continue;
+        }
         leave = steepest(&w, g, &way, &slope);
         if (leave < 0 || !follow(&w, leave, way, slope)) {
             break;
@@ -330,7 +409,7 @@ dph_l1step(const dph_l1problem *problem, double *scratch, double *d)
             if (sum > best * (1 + 1e-12) || pivot > PIVOTS_MAX / 2) {
                 break;
             }
-            continue; /* an edge of no length: another holder may lead on */
+            continue; /* an edge as short as rounding: another may lead on */
         }
         best = sum;
         for (int j = 0; j < k; j++) {

@@ -22,7 +22,9 @@
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(boxline)                                                                                     \
+    X(curve)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
