@@ -90,7 +90,7 @@ def scipy_best(form, tau, y, loss, delta, n_starts, rng):
 def main(n_fits: int = 200, n_starts: int = 40, seed: int = 0) -> None:
     rng = np.random.default_rng(seed)
     cells = [(form, loss) for form in FORMS for loss in LOSSES]
-    good, bad_scipy, failed, done = ({c: 0.0 for c in cells} for _ in range(4))
+    good, bad_scipy, failed, done = (dict.fromkeys(cells, 0.0) for _ in range(4))
     for i in range(n_fits):
         tau, y = draw(rng)
         form, loss = cells[i % len(cells)]

@@ -149,7 +149,7 @@ def search_configs(
     --------
     >>> import delphi
     >>> runs = delphi.simulate.curves(rng=0)
-    >>> fits = delphi.fit_curves(runs, by=["scale", "mix", "lr"], prefixes=[0.5, 0.9])
+    >>> fits = delphi.fit_curves(runs, by=["scale", "mix"], prefixes=[0.5, 0.9], forms="power")
     >>> found = delphi.search_configs(fits, target=0.02, mix="web")
     >>> found.best["worst"] <= 0.02
     True

@@ -175,7 +175,8 @@ def fit_curves(
 
     Intervals are conformal (Vovk, Gammerman and Shafer 2005): errors of the same method at the same
     prefix on the other finished runs, in units of the drop that the ensemble foresees. They need
-    ``level / (1 - level)`` other runs, else low and high are NaN.
+    ``level / (1 - level)`` other runs, else low and high are NaN. With ``schedule`` a run is
+    compared with its own schedule where that has enough runs; runs of the others with each other.
 
     Examples
     --------
@@ -232,16 +233,17 @@ def _slices(runs: Trajectories, cuts: Floats, least: float) -> tuple[Any, Any, A
     for r in range(len(runs)):
         base = runs.offsets[r]
         tau = runs.tau[runs.points(r)]
-        first = np.searchsorted(tau, least - ROUNDING, side="left")
-        last = np.maximum(np.searchsorted(tau, cuts + ROUNDING, side="right"), first)
-        middle = np.searchsorted(tau, (least + cuts) / 2, side="left")
-        starts.append(np.full(len(cuts), base + first))
-        ends.append(base + last)
-        halves.append(base + np.clip(middle, first, last))
+        low = np.searchsorted(tau, least - ROUNDING, side="left")
+        high = np.maximum(np.searchsorted(tau, cuts + ROUNDING, side="right"), low)
+        half = np.searchsorted(tau, (least + cuts) / 2, side="left")
+        starts.append(np.full(len(cuts), base + low))
+        ends.append(base + high)
+        halves.append(base + np.clip(half, low, high))
     empty = np.empty(0, np.int64)
-    return tuple(
+    first, last, middle = (
         np.concatenate([empty, *parts]).astype(np.int64) for parts in (starts, ends, halves)
     )
+    return first, last, middle
 
 
 def _fit(
@@ -264,9 +266,7 @@ def _at(records: NDArray[np.void], forms: Sequence[str], tau: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         for j, form in enumerate(forms):
             r = records[:, j, :, None]
-            value[:, j] = _MODELS[form](
-                tau[:, None, :], r["F"], r["A"], r["theta_0"], r["theta_1"]
-            )
+            value[:, j] = _MODELS[form](tau[:, None, :], r["F"], r["A"], r["theta_0"], r["theta_1"])
     return value
 
 
@@ -389,11 +389,8 @@ def _add_intervals(fits: pd.DataFrame, schedule: str | None, level: float) -> No
         & ((fits["status_code"].to_numpy() & bits("diverged") & 0xFFFFFF) != 0)
     )
     ratio = np.where(usable & (unit > 0), fits["abs_error"].to_numpy(float) / unit, np.nan)
-    wholes = [["method", "prefix"]]
-    if schedule is not None:
-        wholes.append(["method", "prefix", schedule])  # overwrites where it has enough runs
-    for keys in wholes:
-        for rows in fits.groupby(keys, sort=False, observed=True).indices.values():
+    for cell in fits.groupby(["method", "prefix"], sort=False, observed=True).indices.values():
+        for rows in _peers(fits, cell, schedule, np.isfinite(ratio), level):
             width, count = _conformal(ratio[rows], level)
             known = np.isfinite(width)
             reach[rows[known]] = width[known] * unit[rows[known]]
@@ -404,6 +401,34 @@ def _add_intervals(fits: pd.DataFrame, schedule: str | None, level: float) -> No
     fits.insert(cast(int, place) + 2, "high", predicted + reach)
     fits.insert(cast(int, place) + 3, "level", level)
     fits.insert(cast(int, place) + 4, "n_calibration", calibration)
+
+
+def _peers(
+    fits: pd.DataFrame,
+    cell: NDArray[np.int64],
+    schedule: str | None,
+    known: NDArray[np.bool_],
+    level: float,
+) -> list[NDArray[np.int64]]:
+    """Rows that calibrate each other: by schedule where it has enough runs, the rest together.
+
+    Small schedules among easier ones would be promised too much, hence not all with all.
+    """
+    if schedule is None:
+        return [cell]
+    least = int(np.ceil(1 / (1 - level) - 1e-9))  # runs, each with enough others
+    parts: list[NDArray[np.int64]] = []
+    rest: list[NDArray[np.int64]] = []
+    for rows in pd.Series(cell).groupby(fits[schedule].to_numpy()[cell], dropna=False):
+        part = rows[1].to_numpy()
+        (parts if known[part].sum() >= least else rest).append(part)
+    if rest:
+        left = np.sort(np.concatenate(rest))
+        if known[left].sum() >= least:
+            parts.append(left)
+        else:  # too few even together: all runs, for them alone
+            return [cell, *parts]
+    return parts
 
 
 def _conformal(ratio: Floats, level: float) -> tuple[Floats, NDArray[np.int64]]:
@@ -449,7 +474,7 @@ def score_curves(fits: Any, *, by: str | Sequence[str] = ("method", "prefix")) -
     --------
     >>> import delphi
     >>> runs = delphi.simulate.curves(mixes=("web",), rng=0)
-    >>> fits = delphi.fit_curves(runs, by="scale", prefixes=[0.5], forms=["power", "log"])
+    >>> fits = delphi.fit_curves(runs, by="scale", prefixes=[0.5], forms=["power"])
     >>> table = delphi.score_curves(fits, by=["scale", "method"])
     >>> int(table["best"].sum()) == table["scale"].nunique()
     True

@@ -81,9 +81,7 @@ def test_baselines_and_rows_are_those_of_the_run(grid, fits):
 
 def test_the_truth_is_found_without_noise():
     for shape in FORMS:
-        runs = delphi.simulate.curves(
-            scales=(1e18,), mixes=("web",), shape=shape, noise=0.0, rng=1
-        )
+        runs = delphi.simulate.curves(scales=(1e18,), mixes=("web",), shape=shape, noise=0.0, rng=1)
         fits = delphi.fit_curves(runs, prefixes=[0.5, 0.8], forms=[shape])
         truth = fits["run"].map({k: v["final"] for k, v in runs.attrs["truth"].items()})
         own = fits["form"] == shape
@@ -113,7 +111,7 @@ def test_progress_total_and_min_progress(grid):
     assert (late["n"] == a["n"] - 9).all()
 
 
-# --- edges: a defined outcome for each -------------------------------------------------------------
+# --- edges: a defined outcome for each ------------------------------------------------------------
 
 
 def test_two_points():
@@ -305,6 +303,20 @@ def test_a_schedule_with_enough_runs_is_calibrated_by_itself():
     part = fits[fits["schedule"] == "wsd"].reset_index(drop=True)
     np.testing.assert_allclose(part["low"], alone["low"])
     assert part["n_calibration"].eq(35).all()
+
+
+def test_small_schedules_are_calibrated_together():
+    runs = delphi.simulate.curves(rng=6)
+    names = runs["run"].unique()
+    of = {name: "ab"[i % 2] if i < 8 else "c" for i, name in enumerate(names)}
+    runs = runs.assign(schedule=runs["run"].map(of))
+    fits = delphi.fit_curves(runs, schedule="schedule", prefixes=[0.7], forms=["log"], level=0.8)
+    count = fits.groupby("schedule")["n_calibration"].unique()
+    assert {k: v.tolist() for k, v in count.items()} == {"a": [7], "b": [7], "c": [27]}
+    few = runs[runs["run"].isin([*names[:2], *names[8:]])]
+    fits = delphi.fit_curves(few, schedule="schedule", prefixes=[0.7], forms=["log"], level=0.8)
+    count = fits.groupby("schedule")["n_calibration"].unique()
+    assert {k: v.tolist() for k, v in count.items()} == {"a": [29], "b": [29], "c": [27]}
 
 
 def test_scores(fits):

@@ -29,7 +29,7 @@ typedef struct {
     double theta_0;   /* t; t0 for power */
     double theta_1;   /* t for power, c for rational, else NaN */
     double objective; /* mean of the chosen loss over the slice */
-    double delta;     /* of Huber's loss; NaN for the mean absolute error */
+    double delta;     /* of Huber's loss, NaN for the mean absolute error */
     double noise;     /* standard deviation of the loss about a smooth curve, a robust estimate */
     double gap;       /* mean absolute error: how far (F, A) may be from exact, a bound; else 0 */
     int32_t form;     /* DPH_SHAPE_* */

@@ -21,7 +21,7 @@ typedef struct {
     double z[K];
     int kind[K];
     int64_t point[K];
-    int64_t n_zero; /* residuals at zero that nothing holds, listed in index */
+    int64_t n_zero;       /* residuals at zero that nothing holds, listed in index */
     double inverse[K][K]; /* column a moves off holder a and keeps the others */
 } walk;
 
@@ -127,8 +127,8 @@ pull(walk *w, double *g)
     }
 }
 
-/* Let a residual that is zero already take the place of a loose holder: along no axis alone need the
- * sum fall from a kink. 1 if there was one. */
+/* Let a residual that is zero already take the place of a loose holder: along no axis alone need
+ * the sum fall from a kink. 1 if there was one. */
 static int
 adopt(walk *w)
 {

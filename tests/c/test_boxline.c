@@ -87,8 +87,8 @@ test_step_is_the_line(void)
     for (int trial = 0; trial < 60; trial++) {
         dph_boxline line = {.s = s, .y = y, .n = 4 + trial % (N - 3), .F_max = 6, .A_max = 2.5};
         dph_boxfit fit = {0};
-        dph_l1problem problem = {.r = y, .J = {one, s}, .n = line.n, .n_parameters = 2,
-                                 .high = {6, 2.5}};
+        dph_l1problem problem = {
+            .r = y, .J = {one, s}, .n = line.n, .n_parameters = 2, .high = {6, 2.5}};
         double d[2];
         double sum = 0;
 
@@ -119,8 +119,11 @@ test_step_of_four(void)
     double scratch[DPH_L1STEP_COLUMNS * N];
 
     for (int trial = 0; trial < 30; trial++) {
-        dph_l1problem problem = {.r = r, .J = {J[0], J[1], J[2], J[3]}, .n = N,
-                                 .n_parameters = 4, .low = {-1, -1, -1, -0.1},
+        dph_l1problem problem = {.r = r,
+                                 .J = {J[0], J[1], J[2], J[3]},
+                                 .n = N,
+                                 .n_parameters = 4,
+                                 .low = {-1, -1, -1, -0.1},
                                  .high = {1, 1, 0.2, 1}};
         double d[4];
         double sum = 0;
