@@ -146,6 +146,11 @@ solve(const dph_curvefit *fit, columns *c, double damping, const double *p, doub
     int n_free = 0;
 
     *promise = 0;
+    for (int a = 0; a < DPH_CURVE_PARAMETERS; a++) {
+        for (int b = 0; b < DPH_CURVE_PARAMETERS; b++) {
+            R[a][b] = 0;
+        }
+    }
     for (int j = 0; j < fit->n_parameters; j++) {
         double uphill = dph_dot(c->q[j], pull, n); /* minus the derivative */
         double size = dph_dot(c->q[j], c->q[j], n);
