@@ -22,6 +22,7 @@ BENCHMARKS = (
     "surface",
     "survival",
     "richards",
+    "curve",
 )
 
 warnings.simplefilter("ignore", FitWarning)

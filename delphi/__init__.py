@@ -26,9 +26,12 @@ if TYPE_CHECKING:
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
     from .card import Card
+    from .configs import ConfigSearch, search_configs
     from .configurations import OptimalConfigurations, optimal_configurations
+    from .curves import curve_loss, fit_curves, score_curves
     from .downstream import DownstreamFit, fit_downstream, fit_downstreams
     from .emergence import RichardsCurve, fit_richards
+    from .endpoints import EndpointLaws, fit_endpoints
     from .evals import read_eval_caches, read_evals
     from .explorer import Explorer, explore
     from .figureset import draw_figures, write_figures
@@ -43,15 +46,18 @@ if TYPE_CHECKING:
     from .surfacedraws import SurfaceBootstrap
     from .surfacelaw import SurfaceLaw
     from .survival import KaplanMeier, SurvivalFit, fit_survival
+    from .trajectories import final_losses
 
 __all__ = [
     "Backtest",
     "BootstrapResult",
     "CalibratedKL",
     "Card",
+    "ConfigSearch",
     "DataError",
     "DataWarning",
     "DownstreamFit",
+    "EndpointLaws",
     "Explorer",
     "FitWarning",
     "IsocurveComparison",
@@ -77,12 +83,16 @@ __all__ = [
     "calibrate_kl",
     "compare_isocurves",
     "compat",
+    "curve_loss",
     "draw_figures",
     "effective_speedup",
     "explore",
     "figures",
+    "final_losses",
+    "fit_curves",
     "fit_downstream",
     "fit_downstreams",
+    "fit_endpoints",
     "fit_isoflops",
     "fit_parabola",
     "fit_posterior",
@@ -105,7 +115,9 @@ __all__ = [
     "richards",
     "richards_inverse",
     "rolling_mean",
+    "score_curves",
     "score_held_out",
+    "search_configs",
     "seed_noise",
     "simulate",
     "write_figures",
@@ -114,6 +126,14 @@ __all__ = [
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
 # here may be called like a function it gives: the module would take the name over.
 _ON_USE = {
+    "search_configs": "configs",
+    "score_curves": "curves",
+    "fit_endpoints": "endpoints",
+    "fit_curves": "curves",
+    "final_losses": "trajectories",
+    "curve_loss": "curves",
+    "EndpointLaws": "endpoints",
+    "ConfigSearch": "configs",
     "richards_inverse": "_core",
     "richards": "_core",
     "read_evals": "evals",

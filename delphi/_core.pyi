@@ -202,3 +202,22 @@ def richards_fit(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
+
+curve_dtype: np.dtype[np.void]
+curve_log: np.ufunc
+curve_exponential: np.ufunc
+curve_power: np.ufunc
+curve_rational: np.ufunc
+
+def curve_fit(
+    tau: ArrayLike,
+    loss: ArrayLike,
+    starts: ArrayLike,
+    ends: ArrayLike,
+    *,
+    forms: str | Sequence[str] = ("log", "exponential", "power", "rational"),
+    losses: str | Sequence[str] = ("mae", "huber"),
+    delta: float | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> NDArray[np.void]: ...

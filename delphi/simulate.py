@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .curvegrid import curves
 from .draws import Rng, generator_from
 
 if TYPE_CHECKING:
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
     from .simulate_rollouts import rollouts, survival_truth
 
-__all__ = ["Surface", "Truth", "ladder", "rollouts", "surface_runs", "survival_truth", "truth"]
+__all__ = [
+    "Surface",
+    "Truth",
+    "curves",
+    "ladder",
+    "rollouts",
+    "surface_runs",
+    "survival_truth",
+    "truth",
+]
 
 FLOPS_PER_PARAM_TOKEN = 6.0
 

@@ -23,11 +23,26 @@ C_FLOOR = {"base": 0, "laws": 1, "python": 2}
 
 FLOOR = {"base": 0, "laws": 1, "python": 2}
 
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
 FLOORS = [
     # what everything may use
     {"_version", "_core", "errors", "markup", "shorthand"},
     # tables
-    {"arrays", "budgets", "cells", "columns", "groups", "ledger", "ragged", "readers", "runs"},
+    {
+        "arrays",
+        "budgets",
+        "cells",
+        "columns",
+        "groups",
+        "ledger",
+        "ragged",
+        "readers",
+        "runs",
+        "trajectories",
+    },
     # laws
     {
         "backtesting",
@@ -44,6 +59,10 @@ FLOORS = [
         "emergence",
         "emergence_views",
         "evals",
+        "configs",
+        "curvegrid",
+        "curves",
+        "endpoints",
         "heldout",
         "intervals",
         "isocurves",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define INSERTION 32 /* rows up to which moving one at a time is quicker */
+#define SELECT_ROUNDS 60
 
 static int
 before(const double *u, const double *v, int width)
@@ -73,4 +74,54 @@ dph_sort_rows(double *rows, int64_t n, int width)
         memcpy(rows + last * width, row, size);
         sift(rows, 0, last, width);
     }
+}
+
+static double
+middle_of(double a, double b, double c)
+{
+    double low = a < b ? a : b;
+    double high = a < b ? b : a;
+
+    return c < low ? low : c > high ? high : c;
+}
+
+double
+dph_select(double *x, int64_t n, int64_t k)
+{
+    int64_t first = 0;
+    int64_t last = n - 1;
+
+    for (int round = 0; last - first > INSERTION; round++) {
+        double pivot = middle_of(x[first], x[first + (last - first) / 2], x[last]);
+        int64_t i = first;
+        int64_t j = last;
+
+        if (round == SELECT_ROUNDS) { /* an unlucky order: sorting bounds the work */
+            dph_sort_rows(x + first, last - first + 1, 1);
+            return x[k];
+        }
+        while (i <= j) {
+            while (x[i] < pivot) {
+                i++;
+            }
+            while (x[j] > pivot) {
+                j--;
+            }
+            if (i <= j) {
+                double held = x[i];
+
+                x[i++] = x[j];
+                x[j--] = held;
+            }
+        }
+        if (k <= j) {
+            last = j;
+        } else if (k >= i) {
+            first = i;
+        } else {
+            return x[k];
+        }
+    }
+    insertion_sort(x + first, last - first + 1, 1);
+    return x[k];
 }

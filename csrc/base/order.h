@@ -12,4 +12,7 @@
  */
 void dph_sort_rows(double *rows, int64_t n, int width);
 
+/* The k-th smallest of x, double[n] of finite values, 0 <= k < n; rearranges x. */
+double dph_select(double *x, int64_t n, int64_t k);
+
 #endif

@@ -20,6 +20,8 @@
 #define DPH_SURVIVAL 5 /* rollouts: KL trajectories, survival */
 #define DPH_SURFACE 1  /* the L(N, D) surface */
 #define DPH_RICHARDS 2 /* Richards curves, downstream forecasts */
+#define DPH_LADDER 0   /* budgets, parabolas, power laws */
+#define DPH_CURVE 3    /* learning curves */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -160,7 +162,32 @@
     X(DPH_W_FLOOR_FROM_POOL, DPH_BIT(DPH_RICHARDS, 11), "floor_from_pool",                         \
       "the curve saturates nowhere usable: the best soft metric of the pool is the floor")         \
     X(DPH_W_SOFT_WARNED, DPH_BIT(DPH_RICHARDS, 12), "soft_warned",                                 \
-      "the law of the soft metric has a status of its own: look at .law")
+      "the law of the soft metric has a status of its own: look at .law")                          \
+    /* learning curve */                                                                           \
+    X(DPH_E_PROGRESS, -40, "bad_progress",                                                         \
+      "progress must lie between 0 and 1 and not decrease: sort the points, check the total")      \
+    X(DPH_W_CURVE_SATURATED, DPH_BIT(DPH_CURVE, 0), "no_spare_steps",                              \
+      "as many coefficients as distinct steps: take a longer prefix or a simpler shape")           \
+    X(DPH_W_CURVE_FLAT, DPH_BIT(DPH_CURVE, 1), "does_not_fall",                                    \
+      "the prefix does not fall: the fit is a level, look at the run before you trust it")         \
+    X(DPH_W_F_AT_ZERO, DPH_BIT(DPH_CURVE, 2), "final_at_zero",                                     \
+      "the final loss sits at its lower bound 0: take a longer prefix or another shape")           \
+    X(DPH_W_F_AT_MAX, DPH_BIT(DPH_CURVE, 3), "final_at_max",                                       \
+      "the final loss sits at its upper bound, the highest loss of the prefix")                    \
+    X(DPH_W_DROP_AT_MAX, DPH_BIT(DPH_CURVE, 4), "drop_at_max",                                     \
+      "the drop A sits at its upper bound, twice the highest loss: leave warm-up points out")      \
+    X(DPH_W_THETA_AT_BOUND, DPH_BIT(DPH_CURVE, 5), "theta_at_bound",                               \
+      "a shape parameter sits at the edge of its range: the curve is a limit of its shape")        \
+    X(DPH_W_POINTS_LEFT_OUT, DPH_BIT(DPH_CURVE, 6), "points_left_out",                             \
+      "points without a finite loss or step were left out: see the column left_out")               \
+    X(DPH_W_MID_DECAY, DPH_BIT(DPH_CURVE, 7), "mid_decay",                                         \
+      "the learning rate was still falling where the run was cut: its last loss is no end")        \
+    X(DPH_W_DIVERGED, DPH_BIT(DPH_CURVE, 8), "diverged",                                           \
+      "the run ended without a finite loss or far above its best: do not extrapolate it")          \
+    X(DPH_W_UNFINISHED, DPH_BIT(DPH_CURVE, 9), "unfinished",                                       \
+      "the run has not reached its end: there is no final loss to compare with")                   \
+    X(DPH_W_SHORT_PREFIX, DPH_BIT(DPH_CURVE, 10), "short_prefix",                                  \
+      "the run stops well before this prefix: the forecast is from what there is")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

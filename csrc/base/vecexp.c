@@ -4,25 +4,23 @@
 
 #include "veclog.h"
 
+#define LOWEST -60.0 /* below it exp(x) - 1 is -1 to the last bit */
+
 /* ln(2) in two parts: the first has zeros at the end, so that k times it is exact. */
 static const double ln2_high = 0x1.62e42fefa38p-1;
 static const double ln2_low = 0x1.ef35793c7673p-45;
 static const double inverse_ln2 = 0x1.71547652b82fep0;
 
-/* x = k ln(2) + r with |r| <= ln(2) / 2; exp(r) by thirteen terms of its series (to 2^-57), the
- * first two kept apart so that their rounding is the only one that counts. */
+/* x = k ln(2) + r with |r| <= ln(2) / 2, for -708 <= x <= 709: 2^k goes to *power, exp(r) - 1 is
+ * returned, by thirteen terms of its series (to 2^-56 of it). */
 static inline double
-exp_one(double x)
+reduced(double x, double *power)
 {
-    double top = x > 709.0 ? 709.0 : x;
-    double clipped = top < -708.0 ? -708.0 : top;
-    double shifted = clipped * inverse_ln2 + 0x1.8p52; /* k as the low bits of 1.5 * 2^52 */
+    double shifted = x * inverse_ln2 + 0x1.8p52; /* k as the low bits of 1.5 * 2^52 */
     double k = shifted - 0x1.8p52;
-    double r = (clipped - k * ln2_high) - k * ln2_low;
+    double r = (x - k * ln2_high) - k * ln2_low;
     double p = 1.0 / 6227020800.0;
-    double value = 0;
     uint64_t bits = 0;
-    uint64_t power = 0;
 
     p = 1.0 / 479001600.0 + r * p;
     p = 1.0 / 39916800.0 + r * p;
@@ -35,18 +33,48 @@ exp_one(double x)
     p = 1.0 / 24.0 + r * p;
     p = 1.0 / 6.0 + r * p;
     p = 0.5 + r * p;
-    value = 1.0 + (r + r * r * p);
     memcpy(&bits, &shifted, sizeof bits);
-    power = (bits << 52) + 0x3ff0000000000000ULL;
-    memcpy(&k, &power, sizeof k);
-    value *= k;
-    return top < -708.0 ? 0.0 : value;
+    bits = (bits << 52) + 0x3ff0000000000000ULL;
+    memcpy(power, &bits, sizeof bits);
+    return r + r * r * p;
 }
 
 DPH_CLONES void
 dph_exp_many(const double *x, double *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        y[i] = exp_one(x[i]);
+        double top = x[i] > 709.0 ? 709.0 : x[i];
+        double power = 0;
+        double less_one = reduced(top < -708.0 ? -708.0 : top, &power);
+
+        y[i] = top < -708.0 ? 0.0 : (1.0 + less_one) * power;
+    }
+}
+
+/* exp(x) - 1 = 2^k expm1(r) + (2^k - 1). */
+DPH_CLONES void
+dph_expm1_many(const double *x, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double power = 0;
+        double less_one = reduced(x[i] > LOWEST ? x[i] : LOWEST, &power);
+
+        y[i] = power * less_one + (power - 1.0);
+    }
+}
+
+/* ln(u) with u = fl(1 + z) misses z - (u - 1), which is exact and adds its share of 1 / u. */
+DPH_CLONES void
+dph_log1p_many(const double *x, double scale, double *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = 1.0 + scale * x[i];
+    }
+    dph_log_many(y, y, n);
+    for (int64_t i = 0; i < n; i++) {
+        double z = scale * x[i];
+        double u = 1.0 + z;
+
+        y[i] += (z - (u - 1.0)) / u;
     }
 }

@@ -19,6 +19,7 @@ enum {
     DPH_TYPE_CALIBRATION,
     DPH_TYPE_SURFACE,
     DPH_TYPE_RICHARDS,
+    DPH_TYPE_CURVE,
     DPH_N_TYPES
 };
 
@@ -105,6 +106,10 @@ extern const char dph_richards_doc[];
 PyObject *
 dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_richards_type(void);
+extern const char dph_curve_doc[];
+PyObject *
+dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_curve_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

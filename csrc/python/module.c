@@ -24,6 +24,7 @@ static PyMethodDef methods[] = {
     METHOD("surface_fit", dph_py_surface_fit, dph_surface_fit_doc),
     METHOD("surface_refit", dph_py_surface_refit, dph_surface_refit_doc),
     METHOD("richards_fit", dph_py_richards_fit, dph_richards_doc),
+    METHOD("curve_fit", dph_py_curve_fit, dph_curve_doc),
     {NULL, NULL, 0, NULL},
 };
 
@@ -71,6 +72,7 @@ static const struct {
     [DPH_TYPE_CALIBRATION] = {"calibration_dtype", dph_py_calibration_type},
     [DPH_TYPE_SURFACE] = {"surface_dtype", dph_py_surface_type},
     [DPH_TYPE_RICHARDS] = {"richards_dtype", dph_py_richards_type},
+    [DPH_TYPE_CURVE] = {"curve_dtype", dph_py_curve_type},
 };
 
 static int

@@ -2,6 +2,7 @@
 #include "bindings.h"
 
 #include "../base/distributions.h"
+#include "../laws/curve.h"
 #include "../laws/powerlaw.h"
 #include "../laws/richards.h"
 
@@ -9,11 +10,13 @@ typedef double (*two_to_one)(double, double);
 typedef double (*four_to_one)(double, double, double, double);
 
 typedef double (*six_to_one)(double, double, double, double, double, double);
+typedef double (*five_to_one)(double, double, double, double, double);
 
 typedef union {
     two_to_one two;
     four_to_one four;
     six_to_one six;
+    five_to_one five;
 } function;
 
 static double
@@ -58,6 +61,47 @@ loop_six(char **args, const npy_intp *dimensions, const npy_intp *steps, void *d
     }
 }
 
+static void
+loop_five(char **args, const npy_intp *dimensions, const npy_intp *steps, void *data)
+{
+    five_to_one f = ((const function *)data)->five;
+
+    for (npy_intp i = 0; i < dimensions[0]; i++) {
+        *(double *)(void *)(args[5] + i * steps[5]) =
+            f(number(args[0] + i * steps[0]), number(args[1] + i * steps[1]),
+              number(args[2] + i * steps[2]), number(args[3] + i * steps[3]),
+              number(args[4] + i * steps[4]));
+    }
+}
+
+static double
+curve_log(double tau, double F, double A, double theta_0, double theta_1)
+{
+    return dph_curve_loss(DPH_SHAPE_LOG, tau, F, A, theta_0, theta_1);
+}
+
+static double
+curve_exponential(double tau, double F, double A, double theta_0, double theta_1)
+{
+    return dph_curve_loss(DPH_SHAPE_EXPONENTIAL, tau, F, A, theta_0, theta_1);
+}
+
+static double
+curve_power(double tau, double F, double A, double theta_0, double theta_1)
+{
+    return dph_curve_loss(DPH_SHAPE_POWER, tau, F, A, theta_0, theta_1);
+}
+
+static double
+curve_rational(double tau, double F, double A, double theta_0, double theta_1)
+{
+    return dph_curve_loss(DPH_SHAPE_RATIONAL, tau, F, A, theta_0, theta_1);
+}
+
+#define CURVE_DOC(shape)                                                                           \
+    "The loss F + A s(tau; theta) of the " shape                                                   \
+    " learning curve; arguments tau, F, A, theta_0, theta_1 (of no effect where there is none)."
+
 typedef struct {
     const char *name;
     const char *doc;
@@ -85,6 +129,10 @@ static model models[] = {
      "The x at which a Richards curve reaches an accuracy, NaN unless it lies between floor and "
      "ceiling; arguments accuracy, k, x0, v, floor, ceiling.",
      6, .f.six = dph_richards_x},
+    {"curve_log", CURVE_DOC("log"), 5, .f.five = curve_log},
+    {"curve_exponential", CURVE_DOC("exponential"), 5, .f.five = curve_exponential},
+    {"curve_power", CURVE_DOC("power"), 5, .f.five = curve_power},
+    {"curve_rational", CURVE_DOC("rational"), 5, .f.five = curve_rational},
 };
 
 #define N_MODELS (sizeof models / sizeof models[0])
@@ -93,6 +141,7 @@ static model models[] = {
 static PyUFuncGenericFunction loops_two[] = {loop_two};
 static PyUFuncGenericFunction loops_four[] = {loop_four};
 static PyUFuncGenericFunction loops_six[] = {loop_six};
+static PyUFuncGenericFunction loops_five[] = {loop_five};
 static const char types[] = {NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE,
                              NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE};
 static void *data[N_MODELS][1];
@@ -106,6 +155,7 @@ dph_ufuncs_add(PyObject *module)
         data[i][0] = &models[i].f;
         ufunc = PyUFunc_FromFuncAndData(models[i].n_in == 2   ? loops_two
                                         : models[i].n_in == 4 ? loops_four
+                                        : models[i].n_in == 5 ? loops_five
                                                               : loops_six,
                                         data[i], types, 1, models[i].n_in, 1, PyUFunc_None,
                                         models[i].name, models[i].doc, 0);

@@ -29,7 +29,9 @@
     X(surface)                                                                                     \
     X(vecexp)                                                                                      \
     X(nlls)                                                                                        \
-    X(richards)
+    X(richards)                                                                                    \
+    X(boxline)                                                                                     \
+    X(curve)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)

@@ -1,0 +1,45 @@
+/* A learning curve refined from a start: all of F, A and theta at once.
+ *
+ * Huber's loss: each step is a weighted least-squares problem in the linearised curve, where points
+ * within delta count with their curvature (Newton) and points beyond with a share `damping` of the
+ * weight that would make the step a safe one. Absolute error: each step is an exact one of the
+ * linearised curve (l1step.h), theta held within a region of trust.
+ */
+#ifndef DPH_CURVEREFINE_H
+#define DPH_CURVEREFINE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "curveshape.h"
+
+#define DPH_CURVE_PARAMETERS 4 /* F, A, ln theta_0, ln theta_1 */
+#define DPH_REFINE_COLUMNS 14
+
+typedef struct {
+    dph_curveshape shape;
+    const double *y; /* [n] */
+    int n_parameters;
+    double low[DPH_CURVE_PARAMETERS];
+    double high[DPH_CURVE_PARAMETERS];
+    double *columns;           /* [DPH_REFINE_COLUMNS * (n + DPH_CURVE_PARAMETERS)] scratch */
+    const atomic_int *stopped; /* not 0: end early; may be NULL */
+} dph_curvefit;
+
+/* Lower Huber's loss, summed over the points and divided by delta, from p, in place, until a step
+ * promises less than the share `tolerance` of it, or steps_max steps. Returns the sum reached. p
+ * stays within [low, high]. */
+double dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max, double *p);
+
+/* The step from p along which theta is determined worst, F and A following: as long as the local
+ * quadratic says that it raises the sum by the given share. 0 where no theta is free to move. */
+int dph_curverefine_valley(dph_curvefit *fit, double delta, double share, const double *p,
+                           double *step);
+
+/* Lower the sum of absolute errors from p, in place: exact steps of the linearised curve within a
+ * region it can be trusted in, (F, A) exact after each. Returns the sum; *gap bounds how far (F, A)
+ * are from exact. */
+double
+dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p, double *gap);
+
+#endif

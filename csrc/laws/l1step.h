@@ -1,0 +1,28 @@
+/* A step d of up to four parameters that minimises the sum of |r_i - J_i d| within a box, exactly.
+ *
+ * The sum is convex and piecewise linear, and its minimum lies on a vertex, where as many residuals
+ * or bounds vanish as there are parameters. The search walks from vertex to vertex along the edge
+ * that falls fastest, as far as the sum falls (a weighted median of where residuals change sign).
+ */
+#ifndef DPH_L1STEP_H
+#define DPH_L1STEP_H
+
+#include <stdint.h>
+
+#define DPH_L1STEP_MAX 4
+#define DPH_L1STEP_COLUMNS 4 /* of scratch */
+
+typedef struct {
+    const double *r;                 /* [n] residuals at d = 0 */
+    const double *J[DPH_L1STEP_MAX]; /* columns [n]; one of zeros keeps its parameter where it is */
+    int64_t n;
+    int n_parameters;           /* 1 .. DPH_L1STEP_MAX */
+    double low[DPH_L1STEP_MAX]; /* low <= d <= high, low <= 0 <= high */
+    double high[DPH_L1STEP_MAX];
+} dph_l1problem;
+
+/* d receives the step. Returns the sum at d, at most that at 0. scratch double[DPH_L1STEP_COLUMNS *
+ * n]. */
+double dph_l1step(const dph_l1problem *problem, double *scratch, double *d);
+
+#endif

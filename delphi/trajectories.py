@@ -1,0 +1,280 @@
+"""Runs as learning curves: one progress each, sorted, with an account of what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .arrays import column, frame_columns
+from .errors import DataError
+from .groups import group_rows
+
+__all__ = ["Trajectories", "final_losses", "read_trajectories"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+FINISHED = 0.99  # of the planned total: a run this far has reached its end
+ROUNDING = 1e-9
+FALLING = 0.02  # of progress, over which a learning rate must fall to count as decaying
+DECAYED = 0.25  # of its peak: a learning rate still falling above this was cut in its decay
+DIVERGED = 0.25  # of the fall so far that a run has given back at its end
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Learning curves end to end: run r owns points offsets[r] to offsets[r + 1].
+
+    Attributes
+    ----------
+    keys : pandas.DataFrame
+        One row a run: its name, then the columns that came along.
+    offsets : numpy.ndarray, shape (n_runs + 1,)
+        Where each run begins.
+    tau, loss : numpy.ndarray
+        Progress in [0, 1], not decreasing within a run, and loss, both finite.
+    rate : numpy.ndarray or None
+        Learning rates at the same points.
+    left_out : numpy.ndarray, shape (n_runs,)
+        Rows of each run without a finite step or loss.
+    actual : numpy.ndarray, shape (n_runs,)
+        Final loss, the mean of the points at the last step; NaN for a run without one.
+    finished, diverged, cut : numpy.ndarray of bool, shape (n_runs,)
+        Has reached its end; ended without a finite loss or far above its best; ended while its
+        learning rate was still falling.
+    """
+
+    keys: pd.DataFrame
+    offsets: Ints
+    tau: Floats
+    loss: Floats
+    rate: Floats | None
+    left_out: Ints
+    actual: Floats
+    finished: NDArray[np.bool_]
+    diverged: NDArray[np.bool_]
+    cut: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def points(self, r: int) -> slice:
+        """The points of run r."""
+        return slice(int(self.offsets[r]), int(self.offsets[r + 1]))
+
+    def decaying_at(self, r: int, end: int) -> bool:
+        """True if the learning rate of run r was falling up to the point before ``end``."""
+        return self.rate is not None and _falling(
+            self.tau[self.offsets[r] : end], self.rate[self.offsets[r] : end]
+        )
+
+
+def read_trajectories(
+    frame: Any,
+    *,
+    run: str = "run",
+    progress: str | None = None,
+    step: str = "step",
+    total: str | float | None = None,
+    loss: str = "loss",
+    learning_rate: str | None = None,
+    by: tuple[str, ...] = (),
+) -> Trajectories:
+    """Sort the rows of a frame into learning curves.
+
+    Parameters
+    ----------
+    frame : DataFrame (pandas, polars, pyarrow)
+        One row a point.
+    run, loss : str
+        Columns that name the run and hold its loss.
+    progress : str, optional
+        Column of normalised progress, 0 to 1. Otherwise it is ``step`` over ``total``.
+    step : str
+        Column of steps (or tokens), at least 0.
+    total : str or float, optional
+        Planned length, in the unit of ``step``: a number, or a column with one value a run. Each
+        run's own last step by default.
+    learning_rate : str, optional
+        Column of the learning rate at each point.
+    by : tuple of str
+        Columns with one value a run that come along.
+
+    Returns
+    -------
+    Trajectories
+
+    Raises
+    ------
+    DataError
+        Missing columns, text for numbers, a progress outside 0 to 1, a column that changes
+        within a run.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"run": ["a"] * 3, "step": [2, 1, 4], "loss": [3.0, 4.0, 2.5]})
+    >>> curves = read_trajectories(frame)
+    >>> curves.tau.tolist(), curves.actual.tolist()
+    ([0.25, 0.5, 1.0], [2.5])
+    """
+    where = progress if progress is not None else step
+    names = [run, *by, where, loss]
+    names += [total] if isinstance(total, str) else []
+    names += [learning_rate] if learning_rate is not None else []
+    if run in by:
+        raise DataError(f"by: {run!r} is the run already")
+    table = frame_columns(frame, list(dict.fromkeys(names)))
+    order, offsets, keys = group_rows(table[run], names=[run])
+    table = table.iloc[order]
+    group = np.repeat(np.arange(len(keys)), np.diff(offsets))
+    y = column(table[loss], loss, strict=False, least=0)
+    tau = _progress(table, where, progress is not None, total, offsets, group, order)
+    for name in by:
+        keys[name] = _one_a_run(table[name], name, offsets, group, order)
+
+    good = np.isfinite(tau) & np.isfinite(y)
+    left_out = np.bincount(group[~good], minlength=len(keys)).astype(np.int64)
+    # a loss that is missing, or infinite, at the last step: the run did not end well
+    last_bad = np.zeros(len(keys))
+    np.maximum.at(last_bad, group[~good & np.isfinite(tau)], tau[~good & np.isfinite(tau)])
+    rows = np.flatnonzero(good)
+    rows = rows[np.lexsort((tau[rows], group[rows]))]
+    rate = None
+    if learning_rate is not None:
+        rate = column(table[learning_rate], learning_rate, strict=False, least=0)[rows]
+    counts = np.bincount(group[rows], minlength=len(keys))
+    starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    tau, y = tau[rows], y[rows]
+
+    n = len(keys)
+    actual = np.full(n, np.nan)
+    finished, diverged, cut = (np.zeros(n, bool) for _ in range(3))
+    for r in range(n):
+        t, v = tau[starts[r] : starts[r + 1]], y[starts[r] : starts[r + 1]]
+        if not len(t):
+            diverged[r] = left_out[r] > 0
+            continue
+        finished[r] = t[-1] >= FINISHED - ROUNDING and last_bad[r] <= t[-1]
+        final = float(v[t == t[-1]].mean())
+        best = float(v.min())
+        diverged[r] = last_bad[r] > t[-1] or final - best > DIVERGED * (float(v[0]) - best) > 0
+        if finished[r]:
+            actual[r] = final
+        if rate is not None:
+            lr = rate[starts[r] : starts[r + 1]]
+            peak = float(np.nanmax(lr)) if np.isfinite(lr).any() else np.nan
+            cut[r] = _falling(t, lr) and bool(lr[-1] > DECAYED * peak)
+    return Trajectories(keys, starts, tau, y, rate, left_out, actual, finished, diverged, cut)
+
+
+def _progress(
+    table: pd.DataFrame,
+    where: str,
+    given: bool,
+    total: str | float | None,
+    offsets: Ints,
+    group: Ints,
+    order: Ints,
+) -> Floats:
+    """Progress of every row, NaN where there is none."""
+    x = column(table[where], where, strict=False, least=0)
+    n = len(offsets) - 1
+    if given:
+        length = np.ones(n)
+    elif total is None:
+        length = np.zeros(n)
+        np.maximum.at(length, group[np.isfinite(x)], x[np.isfinite(x)])
+        length[length == 0] = np.nan
+    elif isinstance(total, str):
+        length = column(
+            pd.Series(_one_a_run(table[total], total, offsets, group, order)), total, least=0
+        )
+    else:
+        number = isinstance(total, (int, float, np.number)) and not isinstance(total, bool)
+        if not number or not 0 < total < np.inf:
+            raise DataError(f"total: expected a column or a positive number, got {total!r}")
+        length = np.full(n, float(total))
+    with np.errstate(invalid="ignore"):
+        tau = np.where(np.isfinite(x), x / length[group], np.nan)
+        wrong = (tau < 0) | (tau > 1 + ROUNDING)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[np.argmin(order[wrong])])
+        what = "progress" if given else f"{where} over total"
+        raise DataError(
+            f"{where}: row {int(order[first]) + 1}: {what} is {tau[first]:g}, not between 0 and 1"
+            f" ({int(wrong.sum())} such rows)"
+        )
+    return np.minimum(tau, 1)
+
+
+def _one_a_run(values: pd.Series, name: str, offsets: Ints, group: Ints, order: Ints) -> Any:
+    """The one value that a column has in every run."""
+    cells = values.reset_index(drop=True)
+    first = cells.iloc[offsets[:-1]].reset_index(drop=True)
+    spread = first.iloc[group].reset_index(drop=True)
+    differs = ((cells != spread) & ~(cells.isna() & spread.isna())).to_numpy(bool)
+    if differs.any():
+        row = int(order[np.flatnonzero(differs)[0]]) + 1
+        raise DataError(f"{name}: changes within a run, first in row {row} (rows counted from 1)")
+    return first.to_numpy()
+
+
+def _falling(tau: Floats, rate: Floats) -> bool:
+    """True if the learning rate falls over the last stretch of these points."""
+    if len(tau) < 2 or not np.isfinite(rate[-1]):
+        return False
+    before = int(np.searchsorted(tau, tau[-1] - FALLING, side="right")) - 1
+    before = min(max(before, 0), len(tau) - 2)
+    return bool(rate[-1] < rate[before] * (1 - 1e-6))
+
+
+def final_losses(
+    frame: Any,
+    *,
+    run: str = "run",
+    progress: str | None = None,
+    step: str = "step",
+    total: str | float | None = None,
+    loss: str = "loss",
+    by: str | list[str] | tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """The final loss of every finished run that did not diverge, one row each.
+
+    Parameters
+    ----------
+    frame : DataFrame (pandas, polars, pyarrow)
+        One row a point, in any order.
+    run, loss : str
+        Columns that name the run and hold its loss.
+    progress, step, total
+        As in `delphi.fit_curves`.
+    by : str or list of str
+        Columns with one value a run that come along.
+
+    Returns
+    -------
+    pandas.DataFrame
+        run, the ``by`` columns, loss. ``attrs["left_out"]`` names the runs left out, with why.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"run": ["a"] * 3, "step": [1, 2, 4], "loss": [4.0, 3.0, 2.5]})
+    >>> final_losses(frame)["loss"].tolist()
+    [2.5]
+    """
+    along = (by,) if isinstance(by, str) else tuple(by)
+    runs = read_trajectories(
+        frame, run=run, progress=progress, step=step, total=total, loss=loss, by=along
+    )
+    keep = runs.finished & ~runs.diverged
+    table = runs.keys[keep].reset_index(drop=True)
+    table["loss"] = runs.actual[keep]
+    table.attrs["left_out"] = {
+        str(name): "diverged" if bad else "unfinished"
+        for name, bad in zip(runs.keys.loc[~keep, run], runs.diverged[~keep], strict=True)
+    }
+    return table
