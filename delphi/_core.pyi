@@ -11,6 +11,7 @@ STATUS: dict[int, tuple[str, str]]
 isocurve_dtype: np.dtype[np.void]
 line_dtype: np.dtype[np.void]
 parabola_dtype: np.dtype[np.void]
+partial_dependence_dtype: np.dtype[np.void]
 posterior_draw_dtype: np.dtype[np.void]
 posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
@@ -109,3 +110,26 @@ def bootstrap_ladder(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...
+
+def partial_dependence_fit(
+    x: ArrayLike,
+    y: ArrayLike,
+    offsets: ArrayLike,
+    grid: ArrayLike,
+    *,
+    kernel: Literal["matern12", "matern32", "matern52", "rbf"],
+    amplitude: ArrayLike,
+    length_scale: ArrayLike,
+    noise: ArrayLike,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.void]]: ...
+def process_evidence(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    kernel: Literal["matern12", "matern32", "matern52", "rbf"],
+    amplitude: float,
+    length_scale: ArrayLike,
+    noise: float,
+) -> tuple[float, NDArray[np.float64], int]: ...

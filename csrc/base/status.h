@@ -17,6 +17,7 @@
 #define DPH_FAMILY(code) ((code) >> 24)
 #define DPH_BIT(family, bit) ((family) << 24 | 1 << (bit))
 #define DPH_LADDER 0 /* budgets, parabolas, power laws */
+#define DPH_SWEEP 4  /* partial dependence, ridge */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -79,7 +80,12 @@
     X(DPH_W_MISFIT, DPH_BIT(DPH_LADDER, 21), "misfit",                                             \
       "the optima scatter about the law more than the runs behind them explain")                   \
     X(DPH_W_EXTRAPOLATED, DPH_BIT(DPH_LADDER, 22), "extrapolated",                                 \
-      "beyond the data by more than a fifth of their span in decades")
+      "beyond the data by more than a fifth of their span in decades")                             \
+    /* sweeps: partial dependence, ridge */                                                        \
+    X(DPH_E_NOT_POSITIVE_DEFINITE, -50, "not_positive_definite",                                   \
+      "the covariance matrix is not positive definite: give the kernel more noise")                \
+    X(DPH_W_VARIANCE_LOST, DPH_BIT(DPH_SWEEP, 0), "variance_lost",                                 \
+      "a variance is smaller than rounding and given as 0: give the kernel more noise")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

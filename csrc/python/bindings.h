@@ -14,6 +14,7 @@ enum {
     DPH_TYPE_ISOCURVE,
     DPH_TYPE_POSTERIOR,
     DPH_TYPE_POSTERIOR_DRAW,
+    DPH_TYPE_PARTIAL_DEPENDENCE,
     DPH_N_TYPES
 };
 
@@ -60,6 +61,15 @@ PyObject *
 dph_py_posterior_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_posterior_type(void);
 PyArray_Descr *dph_py_posterior_draw_type(void);
+
+extern const char dph_partial_dependence_doc[];
+PyObject *dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                        PyObject *names);
+PyArray_Descr *dph_py_partial_dependence_type(void);
+
+extern const char dph_process_doc[];
+PyObject *dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                  PyObject *names);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

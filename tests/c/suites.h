@@ -23,7 +23,10 @@
     X(powerlaw)                                                                                    \
     X(posterior)                                                                                   \
     X(floors)                                                                                      \
-    X(bootstrap)
+    X(bootstrap)                                                                                   \
+    X(vecexp)                                                                                      \
+    X(cholesky)                                                                                    \
+    X(partial_dependence)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
