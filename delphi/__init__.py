@@ -24,20 +24,27 @@ if TYPE_CHECKING:
     from . import compat, figures, report, simulate
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .bowls import SimulatedSweep, simulate_sweep
     from .card import Card
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
     from .overtraining import OvertrainingCost, overtraining_cost
+    from .partial import gp_partial_dependence
+    from .rules import CompletedAdamH, ScalingRule
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .sweeps import Sweep, SweepCell, fit_sweep
+    from .trials import Hyperparameter
 
 __all__ = [
     "Backtest",
     "BootstrapResult",
     "Card",
+    "CompletedAdamH",
     "DataError",
     "DataWarning",
     "FitWarning",
+    "Hyperparameter",
     "IsocurveComparison",
     "IsoflopLadder",
     "LawPosterior",
@@ -45,7 +52,11 @@ __all__ = [
     "Parabola",
     "PowerLaw",
     "RunNoise",
+    "ScalingRule",
+    "SimulatedSweep",
     "Speedup",
+    "Sweep",
+    "SweepCell",
     "__version__",
     "backtest",
     "bootstrap_ladder",
@@ -59,7 +70,9 @@ __all__ = [
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_sweep",
     "forecast",
+    "gp_partial_dependence",
     "left_out_table",
     "match_grid",
     "overtraining_cost",
@@ -68,6 +81,7 @@ __all__ = [
     "score_held_out",
     "seed_noise",
     "simulate",
+    "simulate_sweep",
 ]
 
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
@@ -76,17 +90,26 @@ _ON_USE = {
     "Backtest": "backtesting",
     "BootstrapResult": "bootstrap",
     "Card": "card",
+    "CompletedAdamH": "rules",
+    "Hyperparameter": "trials",
     "IsocurveComparison": "isocurves",
     "OvertrainingCost": "overtraining",
     "RunNoise": "intervals",
+    "ScalingRule": "rules",
+    "SimulatedSweep": "bowls",
     "Speedup": "speedup",
+    "Sweep": "sweeps",
+    "SweepCell": "sweeps",
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
+    "fit_sweep": "sweeps",
+    "gp_partial_dependence": "partial",
     "overtraining_cost": "overtraining",
     "seed_noise": "seeds",
+    "simulate_sweep": "bowls",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})
 

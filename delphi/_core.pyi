@@ -110,7 +110,6 @@ def bootstrap_ladder(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64] | None]: ...
-
 def partial_dependence_fit(
     x: ArrayLike,
     y: ArrayLike,
@@ -121,6 +120,7 @@ def partial_dependence_fit(
     amplitude: ArrayLike,
     length_scale: ArrayLike,
     noise: ArrayLike,
+    features: ArrayLike | None = None,
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.void]]: ...

@@ -15,6 +15,7 @@ __all__ = [
     "HasStatus",
     "bits",
     "failed",
+    "failure",
     "status_names",
     "status_sentences",
     "status_text",
@@ -45,6 +46,11 @@ def bits(*names: str) -> int:
             raise ValueError(f"{name} belongs to another law than {names[0]}")
         total |= _CODES[name]
     return total
+
+
+def failure(name: str) -> int:
+    """The code of a named failure."""
+    return _CODES[name]
 
 
 _FAMILY_SHIFT = 24  # warnings: which law's words in the high bits, the words in the low ones

@@ -159,7 +159,8 @@ def test_equal_rows_without_noise_have_no_factor():
     ({"kernel": "cosine"}, "kernel"), ({"length_scale": []}, "length_scale"),
     ({"length_scale": np.ones(65)}, "length_scale"), ({"grid": np.zeros(5)}, "grid"),
     ({"amplitude": [1.0, 1.0]}, "amplitude"), ({"noise": []}, "noise"),
-    ({"x": np.zeros(9)}, "x"), ({"offsets": [0, 4]}, "offsets"), ({"offsets": [0], "y": []}, "length_scale"),
+    ({"x": np.zeros(9)}, "x"), ({"offsets": [0, 4]}, "offsets"),
+    ({"offsets": [0], "y": []}, "length_scale"),
     ({"n_threads": 0}, "n_threads"), ({"y": np.zeros((5, 1))}, "y"),
 ])  # fmt: skip
 def test_bad_arguments_are_named(change, says):

@@ -84,8 +84,21 @@
     /* sweeps: partial dependence, ridge */                                                        \
     X(DPH_E_NOT_POSITIVE_DEFINITE, -50, "not_positive_definite",                                   \
       "the covariance matrix is not positive definite: give the kernel more noise")                \
+    X(DPH_E_ALL_DIVERGED, -51, "all_diverged", "no trial is left: each one diverged")              \
     X(DPH_W_VARIANCE_LOST, DPH_BIT(DPH_SWEEP, 0), "variance_lost",                                 \
-      "a variance is smaller than rounding and given as 0: give the kernel more noise")
+      "a variance is smaller than rounding and given as 0: give the kernel more noise")            \
+    X(DPH_W_CONSTANT_HPARAM, DPH_BIT(DPH_SWEEP, 1), "constant_hparam",                             \
+      "a hyperparameter does not vary in the cell: it has no curve")                               \
+    X(DPH_W_LENGTH_AT_BOUND, DPH_BIT(DPH_SWEEP, 2), "length_at_bound",                             \
+      "a length scale sits at its bound: the loss hardly depends on that hyperparameter")          \
+    X(DPH_W_KERNEL_AT_BOUND, DPH_BIT(DPH_SWEEP, 3), "kernel_at_bound",                             \
+      "amplitude or noise of the kernel sits at its bound: look at the trials")                    \
+    X(DPH_W_RULE_OUTSIDE, DPH_BIT(DPH_SWEEP, 4), "rule_outside",                                   \
+      "a value of the rule lies outside the trials: what the curve says there is a guess")         \
+    X(DPH_W_BEST_AT_EDGE, DPH_BIT(DPH_SWEEP, 5), "best_at_edge",                                   \
+      "the best setting lies at the edge of the trials: widen the search there")                   \
+    X(DPH_W_FEW_TRIALS, DPH_BIT(DPH_SWEEP, 6), "few_trials",                                       \
+      "fewer than five trials a hyperparameter: bands and best settings are rough")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

@@ -18,7 +18,7 @@ static const char *const kernels[DPH_KERNELS] = {"matern12", "matern32", "matern
 
 const char dph_partial_dependence_doc[] =
     "partial_dependence_fit(x, y, offsets, grid, *, kernel, amplitude, length_scale, noise, "
-    "n_threads=1, progress=None)\n--\n\n"
+    "features=None, n_threads=1, progress=None)\n--\n\n"
     "Partial dependence of zero-mean Gaussian processes on each of their inputs.\n\n"
     "x : (n n_dims,) float64, row after row.\n"
     "y : (n,) float64.\n"
@@ -27,10 +27,11 @@ const char dph_partial_dependence_doc[] =
     "kernel : 'matern12', 'matern32', 'matern52' or 'rbf'.\n"
     "amplitude, noise : (n_groups,) variances of the function and of the noise.\n"
     "length_scale : (n_groups n_dims,) in units of x; it says what n_dims is.\n"
+    "features : inputs to give curves of, whole numbers; all by default.\n"
     "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
-    "Returns (mean, sd, records): (n_groups, n_dims, n_grid) float64 twice, and "
-    "(n_groups, n_dims) of `partial_dependence_dtype`.";
+    "Returns (mean, sd, records): (n_groups, n_features, n_grid) float64 twice, and "
+    "(n_groups, n_features) of `partial_dependence_dtype`.";
 
 const char dph_process_doc[] =
     "process_evidence(x, y, *, kernel, amplitude, length_scale, noise)\n--\n\n"
@@ -60,6 +61,8 @@ typedef struct {
     const double *noise;
     const double *grid;
     int64_t n_grid;
+    const int64_t *features; /* [n_features] */
+    int64_t n_features;
     double *factor;
     double *dual;
     int32_t *codes;
@@ -97,15 +100,16 @@ factor_task(void *ctx, int64_t begin, int64_t end, int worker)
     return DPH_OK;
 }
 
-/* Items are pairs of a group and an input. */
+/* Items are pairs of a group and one of the chosen inputs. */
 static int
 grid_task(void *ctx, int64_t begin, int64_t end, int worker)
 {
     job *j = ctx;
-    int n_dims = j->shared.n_dims;
 
     for (int64_t i = begin; i < end; i++) {
-        int64_t g = i / n_dims;
+        int64_t g = i / j->n_features;
+        int64_t feature = j->features[i % j->n_features];
+        const double *grid = j->grid + (g * j->shared.n_dims + feature) * j->n_grid;
         dph_process p = process_of(j, g);
         double *mean = j->mean + i * j->n_grid;
         double *sd = j->sd + i * j->n_grid;
@@ -115,8 +119,8 @@ grid_task(void *ctx, int64_t begin, int64_t end, int worker)
             continue;
         }
         dph_partial_dependence_fit(&p, j->factor + j->places[g], j->dual + j->offsets[g],
-                                   (int)(i % n_dims), j->grid + i * j->n_grid, j->n_grid,
-                                   j->shop.scratch[worker], &j->shop.stopped, mean, sd, j->out + i);
+                                   (int)feature, grid, j->n_grid, j->shop.scratch[worker],
+                                   &j->shop.stopped, mean, sd, j->out + i);
     }
     return DPH_OK;
 }
@@ -171,9 +175,9 @@ work(job *j, int64_t n_groups, int64_t n_threads, PyObject *progress)
     if (result < 0) {
         return -1;
     }
-    result = dph_workshop_open(&j->shop, n_threads,
-                               dph_partial_dependence_scratch(largest, n_dims, j->n_grid), 0,
-                               n_groups * n_dims, 500 + 3 * n * n * (double)j->n_grid, progress);
+    result = dph_workshop_open(
+        &j->shop, n_threads, dph_partial_dependence_scratch(largest, n_dims, j->n_grid), 0,
+        n_groups * j->n_features, 500 + 3 * n * n * (double)j->n_grid, progress);
     if (result == 0) {
         result = dph_workshop_run(&j->shop, grid_task, j);
     }
@@ -197,18 +201,52 @@ count_dims(PyArrayObject *scales, int64_t n_groups)
     return (int)(n / (npy_intp)n_groups);
 }
 
+/* The inputs to give curves of: those asked for, or all. NULL with an exception. */
+static PyArrayObject *
+choose(PyObject *asked, int n_dims)
+{
+    int all = asked == NULL || asked == Py_None;
+    npy_intp size = n_dims;
+    PyObject *made = all ? PyArray_SimpleNew(1, &size, NPY_INT64)
+                         : PyArray_FROM_OTF(asked, NPY_INT64, NPY_ARRAY_IN_ARRAY);
+    PyArrayObject *array = (PyArrayObject *)made;
+    int64_t *chosen = NULL;
+
+    if (made == NULL) {
+        return NULL;
+    }
+    chosen = PyArray_DATA(array);
+    if (PyArray_NDIM(array) != 1 || PyArray_DIM(array, 0) < 1) {
+        PyErr_SetString(PyExc_ValueError, "features: expected one dimension and at least one");
+        Py_DECREF(made);
+        return NULL;
+    }
+    for (npy_intp i = 0; i < PyArray_DIM(array, 0); i++) {
+        if (all) {
+            chosen[i] = (int64_t)i;
+        } else if (chosen[i] < 0 || chosen[i] >= n_dims) {
+            PyErr_Format(PyExc_ValueError, "features: expected 0 to %d, got %lld", n_dims - 1,
+                         (long long)chosen[i]);
+            Py_DECREF(made);
+            return NULL;
+        }
+    }
+    return array;
+}
+
 PyObject *
 dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                               PyObject *names)
 {
     static const dph_arg spec[] = {
-        {"x", 1},         {"y", 1},         {"offsets", 1},      {"grid", 1},
-        {"kernel", 1},    {"amplitude", 1}, {"length_scale", 1}, {"noise", 1},
-        {"n_threads", 0}, {"progress", 0}};
+        {"x", 1},        {"y", 1},         {"offsets", 1},      {"grid", 1},
+        {"kernel", 1},   {"amplitude", 1}, {"length_scale", 1}, {"noise", 1},
+        {"features", 0}, {"n_threads", 0}, {"progress", 0}};
     dph_module_state *state = PyModule_GetState(module);
-    PyObject *values[10];
+    PyObject *values[11];
     PyArrayObject *columns[6] = {NULL};
     PyArrayObject *offsets = NULL;
+    PyArrayObject *features = NULL;
     PyObject *mean = NULL;
     PyObject *sd = NULL;
     PyObject *records = NULL;
@@ -221,10 +259,10 @@ dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_
     npy_intp n = 0;
     npy_intp curves = 0;
 
-    if (dph_args_parse("partial_dependence_fit", spec, 10, 4, args, n_args, names, values) < 0 ||
+    if (dph_args_parse("partial_dependence_fit", spec, 11, 4, args, n_args, names, values) < 0 ||
         dph_args_word(values[4], "kernel", kernels, DPH_KERNELS, DPH_MATERN52, &j.shared.kernel) <
             0 ||
-        dph_args_int(values[8], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+        dph_args_int(values[9], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
         return NULL;
     }
     columns[0] = dph_args_column(values[1], "y", -1);
@@ -257,7 +295,13 @@ dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_
     }
     j.n_grid = (int64_t)(PyArray_DIM(columns[5], 0) / curves);
     shape[0] = (npy_intp)n_groups;
-    shape[1] = j.shared.n_dims;
+    features = choose(values[8], j.shared.n_dims);
+    if (features == NULL) {
+        goto out;
+    }
+    j.features = PyArray_DATA(features);
+    j.n_features = (int64_t)PyArray_DIM(features, 0);
+    shape[1] = PyArray_DIM(features, 0);
     shape[2] = (npy_intp)j.n_grid;
     mean = PyArray_SimpleNew(3, shape, NPY_DOUBLE);
     sd = PyArray_SimpleNew(3, shape, NPY_DOUBLE);
@@ -276,7 +320,7 @@ dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_
     j.mean = PyArray_DATA((PyArrayObject *)mean);
     j.sd = PyArray_DATA((PyArrayObject *)sd);
     j.out = PyArray_DATA((PyArrayObject *)records);
-    if (make_room(&j, n_groups, &places) == 0 && work(&j, n_groups, n_threads, values[9]) == 0) {
+    if (make_room(&j, n_groups, &places) == 0 && work(&j, n_groups, n_threads, values[10]) == 0) {
         result = PyTuple_Pack(3, mean, sd, records);
     }
 
@@ -289,6 +333,7 @@ out:
         Py_XDECREF(columns[i]);
     }
     Py_XDECREF(offsets);
+    Py_XDECREF(features);
     Py_XDECREF(mean);
     Py_XDECREF(sd);
     Py_XDECREF(records);

@@ -1,0 +1,149 @@
+"""The notebook's names for sweeps and the polynomial law, thin over the rest of delphi."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .rules import CompletedAdamH
+from .sweeps import Sweep, fit_sweep
+from .trials import Hyperparameter
+
+__all__ = [
+    "SWEEP_CELLS",
+    "SWEEP_HPARAMS",
+    "SWEEP_METRIC",
+    "bucket_tokens",
+    "compute_sweep_optima",
+    "fit_sweep_cells",
+    "gp_pdp",
+    "load_sweep_runs",
+    "theory_hparam",
+]
+
+SWEEP_METRIC = "eval/paloma/macro_loss"
+SWEEP_CELLS = ("batch_size", "hidden_dim", "token_bucket")
+NOMINAL_TOKENS = {"1B": 1e9, "2.5B": 2.5e9, "5B": 5e9}
+SWEEP_HPARAMS = (
+    Hyperparameter("lr", "log", "Hyperball LR"),
+    Hyperparameter("adam_lr", "log", "Adam LR"),
+    Hyperparameter("epsilon", "log", "AdamH \u03b5"),
+    Hyperparameter("beta1", "log(1 - x)", "\u03b2\u2081"),
+    Hyperparameter("beta2", "log(1 - x)", "\u03b2\u2082"),
+)
+
+
+def bucket_tokens(t: float) -> str:
+    """The token horizon of a run: "1B" below 1.75e9, "2.5B" below 3e9, else "5B".
+
+    Examples
+    --------
+    >>> bucket_tokens(1.01e9), bucket_tokens(2.4e9), bucket_tokens(5e9)
+    ('1B', '2.5B', '5B')
+    """
+    tokens = float(t)
+    return "1B" if tokens < 1.75e9 else "2.5B" if tokens < 3.0e9 else "5B"
+
+
+def load_sweep_runs(cache_path: Path | str) -> pd.DataFrame | None:
+    """Finished runs of a sweep cache with all columns, and their token bucket.
+
+    Prints why and returns None where the file is absent, is empty, lacks a column or has no
+    finished run.
+    """
+    path = Path(cache_path)
+    without = "hparam-scaling figure left out"
+    if not path.exists():
+        print(f"no sweep cache at {path}: {without}")
+        return None
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if not rows:
+        print(f"sweep cache {path} is empty: {without}")
+        return None
+    table = pd.DataFrame(rows)
+    need = ["state", SWEEP_METRIC, "batch_size", "hidden_dim", "tokens"]
+    need += [h.name for h in SWEEP_HPARAMS]
+    missing = [name for name in need if name not in table.columns]
+    if missing:
+        print(f"sweep cache lacks {missing}: {without}")
+        return None
+    table = table[table["state"] == "finished"].dropna(subset=need).copy()
+    if table.empty:
+        print(f"no finished run in the sweep cache: {without}")
+        return None
+    for name in ("batch_size", "hidden_dim"):
+        table[name] = table[name].round().astype(int)
+    table["token_bucket"] = table["tokens"].map(bucket_tokens)
+    return table
+
+
+def compute_sweep_optima(df: pd.DataFrame) -> pd.DataFrame:
+    """The run with the lowest loss of every (batch_size, hidden_dim, token_bucket)."""
+    best = df.groupby(list(SWEEP_CELLS))[SWEEP_METRIC].idxmin()
+    return df.loc[best].reset_index(drop=True)
+
+
+def theory_hparam(key: str, batch_size: int, tokens: float) -> float:
+    """The value CompletedAdamH prescribes.
+
+    Raises
+    ------
+    ValueError
+        An unknown key.
+
+    Examples
+    --------
+    >>> theory_hparam("lr", 64, 2.5e9)
+    0.0063
+    """
+    value = CompletedAdamH().value(key, {"batch_size": batch_size, "tokens": tokens})
+    if value is None:
+        raise ValueError(f"unknown hparam key: {key}")
+    return value
+
+
+def gp_pdp(
+    gp: Any,
+    X: NDArray[np.float64],
+    feature_idx: int,
+    grid_resolution: int = 80,
+    include_point: float | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Grid, mean and standard deviation of one curve; the band includes noise, as in the notebook.
+
+    The grid runs over the column, and on to ``include_point`` where that lies outside.
+    """
+    from .partial import gp_partial_dependence
+
+    X = np.asarray(X, float)
+    lo, hi = float(X[:, feature_idx].min()), float(X[:, feature_idx].max())
+    if include_point is not None:
+        lo, hi = min(lo, float(include_point)), max(hi, float(include_point))
+    grid = np.linspace(lo, hi, grid_resolution)
+    drawn = gp_partial_dependence(
+        gp, np.tile(grid, (X.shape[1], 1)), X, noise=True, features=[feature_idx]
+    )
+    return grid, drawn.mean[0], drawn.sd[0]
+
+
+def fit_sweep_cells(df: pd.DataFrame, *, n_jobs: int | None = None) -> Sweep:
+    """The notebook's fits of all cells: its kernel, its 95% quantile, its rule at nominal tokens.
+
+    Parameters
+    ----------
+    df : pandas.DataFrame
+        From `load_sweep_runs`.
+    """
+    runs = df.assign(nominal_tokens=df["token_bucket"].map(NOMINAL_TOKENS))
+    columns: Mapping[str, str] = {"tokens": "nominal_tokens"}
+    return fit_sweep(
+        runs, hparams=SWEEP_HPARAMS, metric=SWEEP_METRIC, by=SWEEP_CELLS, rule=CompletedAdamH(),
+        rule_columns=columns, diverged="quantile", kernel="notebook", n_restarts=3, seed=42,
+        n_jobs=n_jobs,
+    )  # fmt: skip
