@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from .card import Card
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
+    from .optimum import Optimum
     from .overtraining import OvertrainingCost, overtraining_cost
     from .partial import gp_partial_dependence
+    from .polynomial import PolynomialLaw, fit_polynomial_law
     from .rules import CompletedAdamH, ScalingRule
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .steplaw import StepLaw, fit_step_law
     from .sweeps import Sweep, SweepCell, fit_sweep
     from .trials import Hyperparameter
 
@@ -48,13 +51,16 @@ __all__ = [
     "IsocurveComparison",
     "IsoflopLadder",
     "LawPosterior",
+    "Optimum",
     "OvertrainingCost",
     "Parabola",
+    "PolynomialLaw",
     "PowerLaw",
     "RunNoise",
     "ScalingRule",
     "SimulatedSweep",
     "Speedup",
+    "StepLaw",
     "Sweep",
     "SweepCell",
     "__version__",
@@ -67,9 +73,11 @@ __all__ = [
     "figures",
     "fit_isoflops",
     "fit_parabola",
+    "fit_polynomial_law",
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
+    "fit_step_law",
     "fit_sweep",
     "forecast",
     "gp_partial_dependence",
@@ -93,11 +101,14 @@ _ON_USE = {
     "CompletedAdamH": "rules",
     "Hyperparameter": "trials",
     "IsocurveComparison": "isocurves",
+    "Optimum": "optimum",
     "OvertrainingCost": "overtraining",
+    "PolynomialLaw": "polynomial",
     "RunNoise": "intervals",
     "ScalingRule": "rules",
     "SimulatedSweep": "bowls",
     "Speedup": "speedup",
+    "StepLaw": "steplaw",
     "Sweep": "sweeps",
     "SweepCell": "sweeps",
     "backtest": "backtesting",
@@ -105,6 +116,8 @@ _ON_USE = {
     "bootstrap_law": "bootstrap",
     "compare_isocurves": "isocurves",
     "effective_speedup": "speedup",
+    "fit_polynomial_law": "polynomial",
+    "fit_step_law": "steplaw",
     "fit_sweep": "sweeps",
     "gp_partial_dependence": "partial",
     "overtraining_cost": "overtraining",

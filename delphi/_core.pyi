@@ -15,6 +15,7 @@ partial_dependence_dtype: np.dtype[np.void]
 posterior_draw_dtype: np.dtype[np.void]
 posterior_dtype: np.dtype[np.void]
 powerlaw_dtype: np.dtype[np.void]
+ridge_dtype: np.dtype[np.void]
 
 powerlaw: np.ufunc
 powerlaw_inverse: np.ufunc
@@ -133,3 +134,15 @@ def process_evidence(
     length_scale: ArrayLike,
     noise: float,
 ) -> tuple[float, NDArray[np.float64], int]: ...
+def ridge_fit(
+    features: ArrayLike,
+    target: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    ridge: Literal["gcv", "loo", "fixed"] = "gcv",
+    strength: float = 0.0,
+    standardize: bool = True,
+    covariance: bool = False,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.void]]: ...

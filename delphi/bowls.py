@@ -113,7 +113,7 @@ def simulate_sweep(
     for c in range(cells):
         batch, tokens = BATCHES[c % 4], TOKENS[c // 4 % 3]
         given = {"batch_size": float(batch), "tokens": tokens}
-        best = [rule.value(h.name, given) for h in KNOBS]
+        best = [float(rule.value(h.name, given) or np.nan) for h in KNOBS]
         lowest = np.array([h.forward(v) for h, v in zip(KNOBS, best, strict=True)])
         # the search is centred on one place for all cells; the recipe is about right
         lowest = 0.7 * CENTRE + 0.3 * lowest + draw.normal(0, 0.35, 5) * HALF / np.sqrt(3)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .errors import DataWarning
 from .rules import CompletedAdamH
 from .sweeps import Sweep, fit_sweep
 from .trials import Hyperparameter
@@ -23,6 +27,8 @@ __all__ = [
     "compute_sweep_optima",
     "fit_sweep_cells",
     "gp_pdp",
+    "law",
+    "law_values",
     "load_sweep_runs",
     "theory_hparam",
 ]
@@ -130,6 +136,115 @@ def gp_pdp(
         gp, np.tile(grid, (X.shape[1], 1)), X, noise=True, features=[feature_idx]
     )
     return grid, drawn.mean[0], drawn.sd[0]
+
+
+# Published coefficients of the quadratic law of the language-model loss in log10 of learning rate,
+# batch size, data size and non-embedding parameters.
+LAW_FEATURES = ("lr", "bsz", "data_size", "non_embedding_param_size")
+LAW_COEFFICIENTS: dict[str, dict[str, float]] = {
+    "all_data": {
+        "1": 16.497915,
+        "log_lr": 0.266742,
+        "log_bsz": 0.907321,
+        "log_data_size": -2.112344,
+        "log_non_embedding_param_size": -0.308876,
+        "log_lr^2": 0.148389,
+        "log_bsz^2": 0.126924,
+        "log_data_size^2": 0.134987,
+        "log_non_embedding_param_size^2": 0.077240,
+        "log_lr log_bsz": -0.081928,
+        "log_lr log_data_size": -0.024850,
+        "log_lr log_non_embedding_param_size": 0.121794,
+        "log_bsz log_data_size": -0.123098,
+        "log_bsz log_non_embedding_param_size": -0.053240,
+        "log_data_size log_non_embedding_param_size": -0.082462,
+    }
+}
+_VALUES = itemgetter(*LAW_FEATURES)
+
+
+def law_values(x: NDArray[np.float64], group: str = "all_data") -> NDArray[np.float64]:
+    """The published law at rows of (lr, bsz, data_size, non_embedding_param_size).
+
+    Parameters
+    ----------
+    x : array_like, shape (n, 4)
+        Positive values; NaN and infinity give NaN.
+    group : str
+        An unknown one warns, and takes the coefficients of all data.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        A value of 0 or below.
+    """
+    values = np.asarray(x, np.float64)
+    if np.any(values <= 0):
+        raise ValueError("All inputs must be positive to compute logarithms.")
+    if group not in LAW_COEFFICIENTS:
+        warnings.warn(
+            f"no coefficients for group {group!r}: those of 'all_data' are used", DataWarning,
+            stacklevel=2,
+        )  # fmt: skip
+        group = "all_data"
+    named = LAW_COEFFICIENTS[group]
+    linear = np.array([named[f"log_{f}"] for f in LAW_FEATURES])
+    square = np.zeros((4, 4))
+    for i, a in enumerate(LAW_FEATURES):
+        square[i, i] = named[f"log_{a}^2"]
+        for j in range(i + 1, 4):
+            square[i, j] = named[f"log_{a} log_{LAW_FEATURES[j]}"]
+    logs = np.log10(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(named["1"] + ((logs @ square + linear) * logs).sum(axis=1))
+
+
+def law(input_data: Sequence[Mapping[str, float]], group: str) -> list[dict[str, float]]:
+    """The published law at rows given as mappings, one ``{"lm_loss": ...}`` each.
+
+    Raises
+    ------
+    KeyError
+        A row without one of the four keys.
+    ValueError
+        A value of 0 or below, or one that is no number.
+
+    Warns
+    -----
+    DataWarning
+        An unknown group.
+
+    Examples
+    --------
+    >>> row = {"lr": 1e-3, "bsz": 256, "data_size": 1e10, "non_embedding_param_size": 1e8}
+    >>> round(law([row], "all_data")[0]["lm_loss"], 6)
+    2.629138
+    """
+    rows = list(input_data)
+    try:
+        flat = np.fromiter(chain.from_iterable(map(_VALUES, rows)), np.float64, 4 * len(rows))
+        table = flat.reshape(-1, 4)
+        bad = bool(np.any(table <= 0))
+    except (KeyError, TypeError, ValueError):
+        bad = True
+    if bad:  # row by row, for the first thing that is wrong; texts that are numbers pass
+        table = np.array([_one_row(row) for row in rows], np.float64).reshape(-1, 4)
+    return [{"lm_loss": value} for value in law_values(table, group).tolist()]
+
+
+def _one_row(row: Mapping[str, float]) -> list[float]:
+    found = []
+    for name in LAW_FEATURES:
+        if name not in row:
+            raise KeyError(f"Missing required key: {name}")
+        found.append(float(row[name]))
+    if any(value <= 0 for value in found):
+        raise ValueError("All inputs must be positive to compute logarithms.")
+    return found
 
 
 def fit_sweep_cells(df: pd.DataFrame, *, n_jobs: int | None = None) -> Sweep:

@@ -18,7 +18,7 @@ PYTHON_FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 600
 
 # The files of csrc/base that adapt GSL; nothing else knows that it is there.
-GSL_ADAPTERS = {"minimise.c", "distributions.c", "nlls.c"}
+GSL_ADAPTERS = {"minimise.c", "distributions.c", "nlls.c", "svd.c"}
 C_FLOOR = {"base": 0, "laws": 1, "python": 2}
 
 FLOORS = [
@@ -46,8 +46,11 @@ FLOORS = [
         "intervals",
         "isocurves",
         "isoflop",
+        "optimum",
         "overtraining",
         "parabola",
+        "polynomial",
+        "steplaw",
         "posterior",
         "powerlaw",
         "profile",

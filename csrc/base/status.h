@@ -98,7 +98,23 @@
     X(DPH_W_BEST_AT_EDGE, DPH_BIT(DPH_SWEEP, 5), "best_at_edge",                                   \
       "the best setting lies at the edge of the trials: widen the search there")                   \
     X(DPH_W_FEW_TRIALS, DPH_BIT(DPH_SWEEP, 6), "few_trials",                                       \
-      "fewer than five trials a hyperparameter: bands and best settings are rough")
+      "fewer than five trials a hyperparameter: bands and best settings are rough")                \
+    X(DPH_W_RIDGE_CONSTANT, DPH_BIT(DPH_SWEEP, 7), "constant_feature",                             \
+      "a feature does not vary: its coefficient is 0")                                             \
+    X(DPH_W_RIDGE_COLLINEAR, DPH_BIT(DPH_SWEEP, 8), "collinear_features",                          \
+      "features are nearly dependent: single coefficients mean little, their sums may")            \
+    X(DPH_W_RIDGE_AT_BOUND, DPH_BIT(DPH_SWEEP, 9), "ridge_at_bound",                               \
+      "the penalty sits at an end of its search range: give it, or look at the features")          \
+    X(DPH_W_RIDGE_SATURATED, DPH_BIT(DPH_SWEEP, 10), "ridge_saturated",                            \
+      "as many effective coefficients as points: nothing is left to judge the fit by")             \
+    X(DPH_W_FEW_POINTS, DPH_BIT(DPH_SWEEP, 11), "fewer_points_than_features",                      \
+      "fewer points than coefficients: the penalty alone decides between laws that fit")           \
+    X(DPH_W_OPTIMUM_OUTSIDE, DPH_BIT(DPH_SWEEP, 12), "optimum_outside_data",                       \
+      "the optimum lies beyond the data: widen the search there before trusting it")               \
+    X(DPH_W_OPTIMUM_UNCERTAIN, DPH_BIT(DPH_SWEEP, 13), "optimum_uncertain",                        \
+      "laws that fit nearly as well have no minimum: the data hardly show one")                    \
+    X(DPH_W_STEP_AT_BOUND, DPH_BIT(DPH_SWEEP, 14), "step_at_bound",                                \
+      "the floor or an exponent sits at its bound: the data leave the form open")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

@@ -15,6 +15,7 @@ enum {
     DPH_TYPE_POSTERIOR,
     DPH_TYPE_POSTERIOR_DRAW,
     DPH_TYPE_PARTIAL_DEPENDENCE,
+    DPH_TYPE_RIDGE,
     DPH_N_TYPES
 };
 
@@ -70,6 +71,11 @@ PyArray_Descr *dph_py_partial_dependence_type(void);
 extern const char dph_process_doc[];
 PyObject *dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                                   PyObject *names);
+
+extern const char dph_ridge_doc[];
+PyObject *
+dph_py_ridge_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_ridge_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

@@ -18,6 +18,7 @@ static PyMethodDef methods[] = {
     METHOD("bootstrap_law", dph_py_bootstrap_law, dph_bootstrap_law_doc),
     METHOD("bootstrap_ladder", dph_py_bootstrap_ladder, dph_bootstrap_ladder_doc),
     METHOD("partial_dependence_fit", dph_py_partial_dependence_fit, dph_partial_dependence_doc),
+    METHOD("ridge_fit", dph_py_ridge_fit, dph_ridge_doc),
     METHOD("process_evidence", dph_py_process_evidence, dph_process_doc),
     {NULL, NULL, 0, NULL},
 };
@@ -63,6 +64,7 @@ static const struct {
     [DPH_TYPE_POSTERIOR] = {"posterior_dtype", dph_py_posterior_type},
     [DPH_TYPE_POSTERIOR_DRAW] = {"posterior_draw_dtype", dph_py_posterior_draw_type},
     [DPH_TYPE_PARTIAL_DEPENDENCE] = {"partial_dependence_dtype", dph_py_partial_dependence_type},
+    [DPH_TYPE_RIDGE] = {"ridge_dtype", dph_py_ridge_type},
 };
 
 static int

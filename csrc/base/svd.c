@@ -1,0 +1,35 @@
+#include "svd.h"
+
+#include <math.h>
+
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_linalg.h>
+
+int
+dph_svd(double *a, int64_t n_rows, int64_t n_cols, double *v, double *s)
+{
+    gsl_matrix_view matrix;
+    gsl_matrix_view right;
+    gsl_vector_view values;
+
+    if (n_cols < 1 || n_rows < n_cols) {
+        return DPH_E_ARGUMENT;
+    }
+    for (int64_t i = 0; i < n_rows * n_cols; i++) {
+        if (!isfinite(a[i])) {
+            return DPH_E_NO_CONVERGENCE;
+        }
+    }
+    matrix = gsl_matrix_view_array(a, (size_t)n_rows, (size_t)n_cols);
+    right = gsl_matrix_view_array(v, (size_t)n_cols, (size_t)n_cols);
+    values = gsl_vector_view_array(s, (size_t)n_cols);
+    if (gsl_linalg_SV_decomp_jacobi(&matrix.matrix, &right.matrix, &values.vector) != GSL_SUCCESS) {
+        return DPH_E_NO_CONVERGENCE;
+    }
+    for (int64_t j = 0; j < n_cols; j++) {
+        if (!isfinite(s[j])) {
+            return DPH_E_NO_CONVERGENCE;
+        }
+    }
+    return DPH_OK;
+}
