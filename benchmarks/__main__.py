@@ -8,7 +8,14 @@ import warnings
 
 import numpy as np
 
-from benchmarks import bench_bootstrap, bench_optima, bench_parabola, bench_powerlaw
+from benchmarks import (
+    bench_bootstrap,
+    bench_optima,
+    bench_parabola,
+    bench_powerlaw,
+    bench_ridge,
+    bench_sweeps,
+)
 from benchmarks.timing import header
 from delphi import FitWarning
 from delphi.threads import thread_count
@@ -20,5 +27,12 @@ print(
     f"load {load:.1f}\nmedian wall times of one run on this machine, then ratios\n"
 )
 header()
-for benchmark in (bench_parabola, bench_powerlaw, bench_optima, bench_bootstrap):
+for benchmark in (
+    bench_parabola,
+    bench_powerlaw,
+    bench_optima,
+    bench_bootstrap,
+    bench_sweeps,
+    bench_ridge,
+):
     benchmark.main()

@@ -19,6 +19,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, budgets
 from .arrays import column
+from .compat_sweeps import (
+    SWEEP_CELLS,
+    SWEEP_HPARAMS,
+    SWEEP_METRIC,
+    bucket_tokens,
+    compute_sweep_optima,
+    fit_sweep_cells,
+    gp_pdp,
+    law,
+    law_values,
+    load_sweep_runs,
+    theory_hparam,
+)
 from .draws import quantiles
 from .errors import DataError
 from .groups import group_rows
@@ -29,21 +42,32 @@ __all__ = [
     "ADAMH_LABEL",
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
+    "SWEEP_CELLS",
+    "SWEEP_HPARAMS",
+    "SWEEP_METRIC",
     "Fit",
     "bootstrap_scaling_fit_ci",
+    "bucket_tokens",
     "compute_optima",
+    "compute_sweep_optima",
     "fit_asymptotic_powerlaw_per_q",
     "fit_asymptotic_powerlaw_shared_linf",
     "fit_parabola",
     "fit_power_at_linf",
+    "fit_sweep_cells",
     "fmt_pct_err",
     "fmt_sci",
+    "gp_pdp",
+    "law",
+    "law_values",
     "load_runs",
+    "load_sweep_runs",
     "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
     "round_sig",
     "subsample_cadamc_to_adamh_grid",
+    "theory_hparam",
 ]
 
 QUANTIZER_KEYWORDS = SUITE_KEYWORDS

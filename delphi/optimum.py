@@ -152,7 +152,8 @@ def stationary_point(
         good = np.linalg.eigvalsh(curves)[:, 0] > 0
         p = float(good.mean())
         if good.any():
-            draws = np.linalg.solve(curves[good], -slopes[good][..., None])[..., 0]
+            solved = np.linalg.solve(curves[good], -slopes[good][..., None])
+            draws = np.asarray(solved[..., 0], np.float64)
         if minimum:
             # to first order the point moves by -H^-1 (dg + dH z)
             moved = (slopes - slope) + np.einsum("kij,j->ki", curves - curve, z)

@@ -325,8 +325,9 @@ def _solve(
     for slopes in ((-0.5, 0.3, 0.5), (-0.2, 0.0, 0.3)):
         lr, batch = inputs[0][near].mean(), inputs[1][near].mean()
         low = float(y.min())
-        start = np.array([0.7 * low, np.log(0.15 * low), 0.3, np.log(0.15 * low), 0.3, lr,
-                          slopes[0], slopes[1], batch, slopes[2], 0.0, 0.3, 0.0, 0.3, 0.1])  # fmt: skip
+        part = np.log(0.15 * low)
+        start = np.array([0.7 * low, part, 0.3, part, 0.3, lr, slopes[0], slopes[1], batch,
+                          slopes[2], 0.0, 0.3, 0.0, 0.3, 0.1])  # fmt: skip
         found = least_squares(
             lambda t: _loss(t, inputs) - y, start, jac=lambda t: _jacobian(t, inputs),
             bounds=(LOW, HIGH), x_scale="jac", max_nfev=400, xtol=1e-12, ftol=1e-12, gtol=1e-10,

@@ -50,7 +50,7 @@ def axis_ticks(h: Hyperparameter, lo: float, hi: float) -> tuple[list[float], li
         round_ = [10.0**d for d in decades if ends[0] <= 10.0**d <= ends[1]]
         values = round_ if len(many) > 2 * MOST_TICKS and len(round_) >= 3 else many
         if len(values) < 3:
-            values = list(np.geomspace(*ends, 4))
+            values = [float(v) for v in np.geomspace(ends[0], ends[1], 4)]
     else:
         values = [b for b in BETAS if ends[0] <= b <= ends[1]]
         if len(values) < 3:

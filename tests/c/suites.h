@@ -26,7 +26,8 @@
     X(bootstrap)                                                                                   \
     X(vecexp)                                                                                      \
     X(cholesky)                                                                                    \
-    X(partial_dependence)
+    X(partial_dependence)                                                                          \
+    X(ridge)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)
