@@ -82,6 +82,14 @@ def notebook_cell(x: Column, y: Column) -> None:
 
 
 def main() -> None:
+    """With one thread of BLAS: on matrices this small more of them only get in the way."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        rows()
+
+
+def rows() -> None:
     gp, grid = fitted()
     loop = timed(lambda: [loop_curve(gp, grid[j], j) for j in range(5)], repeats=3)
     vectorised = timed(lambda: numpy_curves(gp, grid), repeats=3)

@@ -200,7 +200,7 @@ def law_values(x: NDArray[np.float64], group: str = "all_data") -> NDArray[np.fl
             square[i, j] = named[f"log_{a} log_{LAW_FEATURES[j]}"]
     logs = np.log10(values)
     with np.errstate(invalid="ignore"):
-        return np.asarray(named["1"] + ((logs @ square + linear) * logs).sum(axis=1))
+        return np.asarray(named["1"] + np.einsum("ij,ij->i", logs @ square + linear, logs))
 
 
 def law(input_data: Sequence[Mapping[str, float]], group: str) -> list[dict[str, float]]:

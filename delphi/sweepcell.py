@@ -318,9 +318,9 @@ def _best(
 
     rng = np.random.default_rng(seed)
     lo, hi = z.min(axis=0), z.max(axis=0)
-    spots = rng.uniform(lo, hi, (2000, len(kept)))
+    spots = rng.uniform(lo, hi, (800, len(kept)))
     spots = np.vstack((spots, z))
-    starts = spots[np.argsort(gp.predict(spots))[:3]]
+    starts = spots[np.argsort(gp.predict(spots))[:2]]
     steps = 1e-5 * np.vstack((np.zeros(len(kept)), np.eye(len(kept)), -np.eye(len(kept))))
 
     def surface(p: Column) -> tuple[float, Column]:
@@ -331,7 +331,7 @@ def _best(
     found = min(
         (
             minimize(surface, start, jac=True, method="L-BFGS-B", bounds=box,
-                     options={"maxiter": 30}) for start in starts
+                     options={"maxiter": 20}) for start in starts
         ), key=lambda result: float(result.fun),
     )  # fmt: skip
     lowest = np.clip(found.x, lo, hi)

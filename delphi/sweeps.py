@@ -310,8 +310,8 @@ def fit_sweep(
     Examples
     --------
     >>> import delphi
-    >>> trials = delphi.simulate_sweep(n_trials=60, cells=1, rng=0).trials
-    >>> sweep = fit_sweep(trials, hparams={"lr": "log", "beta2": "log(1 - x)"}, n_jobs=1)
+    >>> trials = delphi.simulate_sweep(n_trials=60, cells=1, rng=1).trials
+    >>> sweep = fit_sweep(trials, hparams=["lr", "adam_lr"], n_jobs=1)
     >>> str(sweep.importance.sort_values("share").iloc[-1]["hparam"])
     'lr'
     """

@@ -82,7 +82,7 @@ cross_sums(const frame *f, int64_t k, double *sums)
         double total = 0;
 
         for (int64_t i = 0; i < p->n; i++) {
-            total += dph_exp(-0.5 * f->distance[i]);
+            total += dph_exp_falling(-0.5 * f->distance[i]);
         }
         dph_process_kernel(DPH_RBF, 0, f->c, sums, columns);
         for (int64_t g = 0; g < columns; g++) {

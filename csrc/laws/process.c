@@ -12,7 +12,7 @@ DPH_CLONES static void
 add_matern12(double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp(-sqrt(d2 + c[i]));
+        acc[i] += dph_exp_falling(-sqrt(d2 + c[i]));
     }
 }
 
@@ -22,7 +22,7 @@ add_matern32(double d2, const double *restrict c, double *restrict acc, int64_t 
     for (int64_t i = 0; i < n; i++) {
         double t = sqrt(3 * (d2 + c[i]));
 
-        acc[i] += (1 + t) * dph_exp(-t);
+        acc[i] += (1 + t) * dph_exp_falling(-t);
     }
 }
 
@@ -33,7 +33,7 @@ add_matern52(double d2, const double *restrict c, double *restrict acc, int64_t 
         double s = 5 * (d2 + c[i]);
         double t = sqrt(s);
 
-        acc[i] += (1 + t + s * (1.0 / 3.0)) * dph_exp(-t);
+        acc[i] += (1 + t + s * (1.0 / 3.0)) * dph_exp_falling(-t);
     }
 }
 
@@ -41,7 +41,7 @@ DPH_CLONES static void
 add_rbf(double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp(-0.5 * (d2 + c[i]));
+        acc[i] += dph_exp_falling(-0.5 * (d2 + c[i]));
     }
 }
 
@@ -74,21 +74,21 @@ slopes(int kernel, double *d2, int64_t n)
         for (int64_t i = 0; i < n; i++) {
             double r = sqrt(d2[i]);
 
-            d2[i] = r > 0 ? dph_exp(-r) / r : 0; /* d2_j is 0 wherever r is */
+            d2[i] = r > 0 ? dph_exp_falling(-r) / r : 0; /* d2_j is 0 wherever r is */
         }
     } else if (kernel == DPH_MATERN32) {
         for (int64_t i = 0; i < n; i++) {
-            d2[i] = 3 * dph_exp(-root3 * sqrt(d2[i]));
+            d2[i] = 3 * dph_exp_falling(-root3 * sqrt(d2[i]));
         }
     } else if (kernel == DPH_MATERN52) {
         for (int64_t i = 0; i < n; i++) {
             double t = root5 * sqrt(d2[i]);
 
-            d2[i] = 5.0 / 3.0 * (1 + t) * dph_exp(-t);
+            d2[i] = 5.0 / 3.0 * (1 + t) * dph_exp_falling(-t);
         }
     } else {
         for (int64_t i = 0; i < n; i++) {
-            d2[i] = dph_exp(-0.5 * d2[i]);
+            d2[i] = dph_exp_falling(-0.5 * d2[i]);
         }
     }
 }

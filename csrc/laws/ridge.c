@@ -14,14 +14,14 @@ typedef struct {
     int64_t n;
     int64_t rows; /* of the matrix: at least as many as columns */
     int p;
-    double *u;        /* [rows][p] */
-    double *v;        /* [p][p] */
-    double *s;        /* [p] */
-    double *uty;      /* [p] */
-    double *mean;     /* [p] of the columns */
-    double *scale;    /* [p]; 0 for a constant column */
-    double *y;        /* [n] centred */
-    double *residual; /* [n] */
+    double *u;     /* [rows][p] */
+    double *v;     /* [p][p] */
+    double *s;     /* [p] */
+    double *uty;   /* [p] */
+    double *mean;  /* [p] of the columns */
+    double *scale; /* [p]; 0 for a constant column */
+    double *y;     /* [n] centred */
+    double *work;  /* [p][p + 1] for the decomposition */
     double y_mean;
     double tss;
     int rank;
@@ -40,7 +40,7 @@ dph_ridge_scratch(int64_t n_largest, int n_features)
     size_t n = (size_t)n_largest;
     size_t rows = n > p ? n : p;
 
-    return rows * p + p * p + 4 * p + 2 * n;
+    return rows * p + 2 * p * p + 5 * p + n;
 }
 
 static void
@@ -54,7 +54,7 @@ lay_out(problem *k, double *scratch)
     k->mean = k->uty + k->p;
     k->scale = k->mean + k->p;
     k->y = k->scale + k->p;
-    k->residual = k->y + k->n;
+    k->work = k->y + k->n;
 }
 
 /* Centre and scale into u and y. DPH_OK or DPH_E_BAD_VALUE. */
@@ -112,7 +112,7 @@ centre(problem *k, const double *features, const double *target, int standardise
 static int
 decompose(problem *k)
 {
-    int code = dph_svd(k->u, k->rows, k->p, k->v, k->s);
+    int code = dph_svd(k->u, k->rows, k->p, k->v, k->s, k->work);
 
     if (code != DPH_OK) {
         return code;

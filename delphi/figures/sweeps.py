@@ -138,19 +138,28 @@ def hparam_scaling(
     # how far cells of the next level lie apart: windows never touch
     gaps = [(0.0, 0.0) if compat else (3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
     owners: list[SweepCell | None] = []
+    traces: list[dict[str, Any]] = []
+    grid = fig._grid_ref
     for c in cells:
         place = [levels[i].index(c.key[name]) for i, name in enumerate(by)]
         shift_y = place[1] if len(by) > 1 else 0
         shift_x = place[2] if len(by) > 2 else 0
         for p, h in enumerate(sweep.hparams):
-            where = {"row": p // n_cols + 1, "col": p % n_cols + 1}
             dx, dy = gaps[p][0] * shift_x, gaps[p][1] * shift_y
+            axis = "" if p == 0 else str(p + 1)
             for trace in _traces(sweep, c, h, frames[p], dx, dy):
-                fig.add_trace(trace, **where)
+                traces.append({**trace, "xaxis": f"x{axis}", "yaxis": f"y{axis}"})
                 owners.append(c)
-    names = _keys(fig, sweep)
+    # checked once by plotly, as a whole: trace by trace it takes longer than the fits
+    keys = _keys(sweep)
+    traces += keys
     shown = [first.key[name] for name in by]
-    _show(fig, owners, by, shown, only=1 if not compat else len(by))
+    only = len(by) if compat else 1
+    seen = _visible(len(traces), owners, by, shown, only)
+    drawn = [{**t, "visible": on} for t, on in zip(traces, seen, strict=True)]
+    fig = go.Figure({"data": drawn, "layout": fig.layout.to_plotly_json()})
+    fig._grid_ref = grid
+    names = [str(key["name"]) for key in keys]
     _axes(fig, sweep, frames, gaps, levels, shown, n_cols, compat)
     theme.finish(fig, 250 * n_rows + 60, names, 76 if by else 30)
     _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, compat, mobile)
@@ -185,7 +194,7 @@ def _windows(sweep: Sweep, cells: list[SweepCell]) -> list[tuple[float, float, f
 
 def _traces(
     sweep: Sweep, c: SweepCell, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
-) -> list[go.Scatter]:
+) -> list[dict[str, Any]]:
     """Rug, curve, band and mark of one panel in one cell, always four traces."""
     own = c.curves[c.curves["hparam"] == h.name]
     mark = c.rules[c.rules["hparam"] == h.name]
@@ -200,15 +209,15 @@ def _traces(
     marked = mark[["value", "mean", "sd"]].to_numpy(float).tolist()
     inside = bool(mark["inside"].all())
     return [
-        go.Scatter(x=(h.forward(trials) + dx).tolist(), y=[frame[2] + dy] * len(trials),
+        _scatter(x=(h.forward(trials) + dx).tolist(), y=[frame[2] + dy] * len(trials),
                    mode="markers", marker=RUG, **quiet),
-        go.Scatter(x=x, y=(own["mean"] + dy).tolist(), mode="lines", showlegend=False,
+        _scatter(x=x, y=(own["mean"] + dy).tolist(), mode="lines", showlegend=False,
                    visible=False, line={"color": COLOUR, "width": 2.25, "simplify": False},
                    customdata=values, hovertemplate=hover + "<extra></extra>"),
-        go.Scatter(x=x + x[::-1], y=ends[0] + ends[1][::-1], mode="lines", fill="toself",
+        _scatter(x=x + x[::-1], y=ends[0] + ends[1][::-1], mode="lines", fill="toself",
                    fillcolor=theme.light(COLOUR, 0.16), line={"width": 0, "simplify": False},
                    **quiet),
-        go.Scatter(x=(mark["x"] + dx).tolist(), y=(mark["mean"] + dy).tolist(), mode="markers",
+        _scatter(x=(mark["x"] + dx).tolist(), y=(mark["mean"] + dy).tolist(), mode="markers",
                    marker=MARK if inside else OUTSIDE, showlegend=False, visible=False,
                    customdata=marked,
                    hovertemplate=f"{theme.safe(sweep.rule or '')}"
@@ -216,7 +225,11 @@ def _traces(
     ]  # fmt: skip
 
 
-def _keys(fig: go.Figure, sweep: Sweep) -> list[str]:
+def _scatter(**parts: Any) -> dict[str, Any]:
+    return {"type": "scatter", **parts}
+
+
+def _keys(sweep: Sweep) -> list[dict[str, Any]]:
     """Legend entries, which no menu hides."""
     entries: list[tuple[str, dict[str, Any]]] = [
         ("trials", {"mode": "markers", "marker": RUG}),
@@ -227,9 +240,9 @@ def _keys(fig: go.Figure, sweep: Sweep) -> list[str]:
         if len(sweep.rules) and not sweep.rules["inside"].all():
             name = f"{theme.safe(sweep.rule)}, outside the trials"
             entries.append((name, {"mode": "markers", "marker": OUTSIDE}))
-    for name, look in entries:
-        fig.add_trace(go.Scatter(x=[None], y=[None], name=name, showlegend=True, **look))
-    return [name for name, _ in entries]
+    return [
+        _scatter(x=[None], y=[None], name=name, showlegend=True, **look) for name, look in entries
+    ]
 
 
 def _visible(
@@ -238,13 +251,6 @@ def _visible(
     """Which traces are on: those of the cells that agree in the first ``only`` columns."""
     on = [all(c.key[k] == v for k, v in zip(by[:only], shown, strict=False)) for c in owners]
     return on + [True] * (n - len(on))
-
-
-def _show(
-    fig: go.Figure, owners: list[Any], by: list[str], shown: list[Any], only: int
-) -> None:  # fmt: skip
-    for trace, on in zip(fig.data, _visible(len(fig.data), owners, by, shown, only), strict=True):
-        trace.visible = on
 
 
 def _x_window(h: Hyperparameter, frame: tuple[float, ...], dx: float) -> dict[str, Any]:

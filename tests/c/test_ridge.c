@@ -45,13 +45,14 @@ test_svd(void)
     double a[6] = {3, 0, 0, 4, 0, 0};
     double v[4];
     double s[2];
+    double work[6];
     double nan[1] = {NAN};
 
-    CHECK_INT(dph_svd(a, 3, 2, v, s), DPH_OK);
+    CHECK_INT(dph_svd(a, 3, 2, v, s, work), DPH_OK);
     CHECK_NEAR(s[0], 4, 1e-15);
     CHECK_NEAR(s[1], 3, 1e-15);
-    CHECK_INT(dph_svd(a, 1, 2, v, s), DPH_E_ARGUMENT);
-    CHECK_INT(dph_svd(nan, 1, 1, v, s), DPH_E_NO_CONVERGENCE);
+    CHECK_INT(dph_svd(a, 1, 2, v, s, work), DPH_E_ARGUMENT);
+    CHECK_INT(dph_svd(nan, 1, 1, v, s, work), DPH_E_NO_CONVERGENCE);
 }
 
 static void

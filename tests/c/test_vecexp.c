@@ -29,6 +29,29 @@ test_accuracy(void)
 }
 
 static void
+test_falling(void)
+{
+    uint64_t seed = 7;
+    double worst = 0;
+
+    for (int64_t i = 0; i < check_heavy(100000); i++) {
+        double x = -708 * check_uniform(&seed) * check_uniform(&seed);
+        long double want = expl((long double)x);
+        int exponent = 0;
+
+        (void)frexp((double)want, &exponent);
+        worst = fmax(worst, (double)fabsl((long double)dph_exp_falling(x) - want) /
+                                ldexp(1, exponent - DBL_MANT_DIG));
+    }
+    if (!CHECK(worst < (LDBL_MANT_DIG > DBL_MANT_DIG ? 3 : 4))) {
+        fprintf(stderr, "    %g ulp\n", worst);
+    }
+    CHECK_NEAR(dph_exp_falling(0), 1, 0);
+    CHECK(dph_exp_falling(-1e9) < 1e-307);
+    CHECK(isnan(dph_exp_falling(NAN)));
+}
+
+static void
 test_special_values(void)
 {
     CHECK_NEAR(dph_exp(0), 1, 0);
@@ -67,6 +90,7 @@ void
 test_vecexp(void)
 {
     test_accuracy();
+    test_falling();
     test_special_values();
     test_many_is_one_after_the_other();
 }
