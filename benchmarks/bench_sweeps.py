@@ -83,6 +83,8 @@ def notebook_cell(x: Column, y: Column) -> None:
 
 def main() -> None:
     """With one thread of BLAS: on matrices this small more of them only get in the way."""
+    import scipy.linalg  # noqa: F401  (its BLAS must be there before it is held to one thread)
+    import sklearn.linear_model  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):

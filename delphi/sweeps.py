@@ -433,7 +433,10 @@ def _in_parallel(
     progress: bool,
 ) -> list[SweepCell]:
     try:
-        import sklearn  # noqa: F401  (a clear word before the first cell)
+        # what brings its own BLAS must be there before BLAS is held to one thread
+        import scipy.linalg
+        import scipy.optimize  # noqa: F401
+        import sklearn.gaussian_process  # noqa: F401
         from joblib import Parallel, delayed
         from threadpoolctl import threadpool_limits
     except ImportError as error:
