@@ -23,6 +23,8 @@ BENCHMARKS = (
     "survival",
     "richards",
     "curve",
+    "ridge",
+    "sweeps",
 )
 
 warnings.simplefilter("ignore", FitWarning)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._core import richards, richards_inverse
     from .backtesting import Backtest, backtest
     from .bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+    from .bowls import SimulatedSweep, simulate_sweep
     from .card import Card
     from .configs import ConfigSearch, search_configs
     from .configurations import OptimalConfigurations, optimal_configurations
@@ -39,20 +40,28 @@ if TYPE_CHECKING:
     from .isocurves import IsocurveComparison, compare_isocurves
     from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
     from .klcells import read_kl
+    from .optimum import Optimum
     from .overtraining import OvertrainingCost, overtraining_cost
+    from .partial import gp_partial_dependence
+    from .polynomial import PolynomialLaw, fit_polynomial_law
+    from .rules import CompletedAdamH, ScalingRule
     from .seeds import seed_noise
     from .speedup import Speedup, effective_speedup
+    from .steplaw import StepLaw, fit_step_law
     from .surface import fit_surface, fit_surfaces
     from .surfacedraws import SurfaceBootstrap
     from .surfacelaw import SurfaceLaw
     from .survival import KaplanMeier, SurvivalFit, fit_survival
+    from .sweeps import Sweep, SweepCell, fit_sweep
     from .trajectories import final_losses
+    from .trials import Hyperparameter
 
 __all__ = [
     "Backtest",
     "BootstrapResult",
     "CalibratedKL",
     "Card",
+    "CompletedAdamH",
     "ConfigSearch",
     "DataError",
     "DataWarning",
@@ -60,21 +69,29 @@ __all__ = [
     "EndpointLaws",
     "Explorer",
     "FitWarning",
+    "Hyperparameter",
     "IsocurveComparison",
     "IsoflopLadder",
     "KLTrajectories",
     "KaplanMeier",
     "LawPosterior",
     "OptimalConfigurations",
+    "Optimum",
     "OvertrainingCost",
     "Parabola",
+    "PolynomialLaw",
     "PowerLaw",
     "RichardsCurve",
     "RunNoise",
+    "ScalingRule",
+    "SimulatedSweep",
     "Speedup",
+    "StepLaw",
     "SurfaceBootstrap",
     "SurfaceLaw",
     "SurvivalFit",
+    "Sweep",
+    "SweepCell",
     "__version__",
     "alive_mask",
     "backtest",
@@ -95,14 +112,18 @@ __all__ = [
     "fit_endpoints",
     "fit_isoflops",
     "fit_parabola",
+    "fit_polynomial_law",
     "fit_posterior",
     "fit_power_law",
     "fit_power_laws",
     "fit_richards",
+    "fit_step_law",
     "fit_surface",
     "fit_surfaces",
     "fit_survival",
+    "fit_sweep",
     "forecast",
+    "gp_partial_dependence",
     "left_out_table",
     "match_grid",
     "optimal_configurations",
@@ -120,12 +141,27 @@ __all__ = [
     "search_configs",
     "seed_noise",
     "simulate",
+    "simulate_sweep",
     "write_figures",
 ]
 
 # Imported on first use, so that `import delphi` stays quick and plotting stays optional. No module
 # here may be called like a function it gives: the module would take the name over.
 _ON_USE = {
+    "simulate_sweep": "bowls",
+    "gp_partial_dependence": "partial",
+    "fit_sweep": "sweeps",
+    "fit_step_law": "steplaw",
+    "fit_polynomial_law": "polynomial",
+    "SweepCell": "sweeps",
+    "Sweep": "sweeps",
+    "StepLaw": "steplaw",
+    "SimulatedSweep": "bowls",
+    "ScalingRule": "rules",
+    "PolynomialLaw": "polynomial",
+    "Optimum": "optimum",
+    "Hyperparameter": "trials",
+    "CompletedAdamH": "rules",
     "search_configs": "configs",
     "score_curves": "curves",
     "fit_endpoints": "endpoints",

@@ -221,3 +221,42 @@ def curve_fit(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
+
+partial_dependence_dtype: np.dtype[np.void]
+ridge_dtype: np.dtype[np.void]
+
+def partial_dependence_fit(
+    x: ArrayLike,
+    y: ArrayLike,
+    offsets: ArrayLike,
+    grid: ArrayLike,
+    *,
+    kernel: Literal["matern12", "matern32", "matern52", "rbf"],
+    amplitude: ArrayLike,
+    length_scale: ArrayLike,
+    noise: ArrayLike,
+    features: ArrayLike | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.void]]: ...
+def process_evidence(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    kernel: Literal["matern12", "matern32", "matern52", "rbf"],
+    amplitude: float,
+    length_scale: ArrayLike,
+    noise: float,
+) -> tuple[float, NDArray[np.float64], int]: ...
+def ridge_fit(
+    features: ArrayLike,
+    target: ArrayLike,
+    offsets: ArrayLike,
+    *,
+    ridge: Literal["gcv", "loo", "fixed"] = "gcv",
+    strength: float = 0.0,
+    standardize: bool = True,
+    covariance: bool = False,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.void]]: ...

@@ -30,6 +30,19 @@ from .compat_downstream import (
     load_mmlu_runs,
 )
 from .compat_kl import alive_mask_for_t, rolling_mean
+from .compat_sweeps import (
+    SWEEP_CELLS,
+    SWEEP_HPARAMS,
+    SWEEP_METRIC,
+    bucket_tokens,
+    compute_sweep_optima,
+    fit_sweep_cells,
+    gp_pdp,
+    law,
+    law_values,
+    load_sweep_runs,
+    theory_hparam,
+)
 from .draws import quantiles
 from .errors import DataError
 from .groups import group_rows
@@ -40,18 +53,27 @@ __all__ = [
     "ADAMH_LABEL",
     "C_ADAMC_LABEL",
     "QUANTIZER_KEYWORDS",
+    "SWEEP_CELLS",
+    "SWEEP_HPARAMS",
+    "SWEEP_METRIC",
     "Fit",
     "alive_mask_for_t",
     "bootstrap_scaling_fit_ci",
+    "bucket_tokens",
     "compute_optima",
+    "compute_sweep_optima",
     "fit_asymptotic_powerlaw_per_q",
     "fit_asymptotic_powerlaw_shared_linf",
     "fit_parabola",
     "fit_power_at_linf",
     "fit_richards",
+    "fit_sweep_cells",
     "fmt_pct_err",
     "fmt_sci",
+    "gp_pdp",
     "invert_richards",
+    "law",
+    "law_values",
     "load_gsm8k_external",
     "load_gsm8k_runs",
     "load_humaneval_external",
@@ -59,12 +81,14 @@ __all__ = [
     "load_mmlu_external",
     "load_mmlu_runs",
     "load_runs",
+    "load_sweep_runs",
     "overtraining_for_scale",
     "parse_quantizer",
     "parse_seed",
     "rolling_mean",
     "round_sig",
     "subsample_cadamc_to_adamh_grid",
+    "theory_hparam",
 ]
 
 QUANTIZER_KEYWORDS = SUITE_KEYWORDS

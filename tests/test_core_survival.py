@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi import _core
+from delphi.status import status_names
 from tests.reference import survival as twin
 from tests.reference.samples import examples
 
@@ -23,12 +24,7 @@ def flat(rows, dtype=float):
 
 
 def names(code):
-    if code <= 0:
-        return {_core.STATUS[code][0]}
-    return {
-        words[0] for bit, words in _core.STATUS.items()
-        if bit > 0 and bit >> 24 == code >> 24 and bit & code & 0xFFFFFF
-    }  # fmt: skip
+    return set(status_names(int(code)))
 
 
 def random_rollouts(rng, n):

@@ -18,8 +18,16 @@ PYTHON_FILES = sorted(PACKAGE.rglob("*.py"))
 MOST_LINES = 600
 
 # The files of csrc/base that adapt GSL; nothing else knows that it is there.
-GSL_ADAPTERS = {"minimise.c", "distributions.c", "nlls.c"}
+GSL_ADAPTERS = {"minimise.c", "distributions.c", "nlls.c", "svd.c"}
 C_FLOOR = {"base": 0, "laws": 1, "python": 2}
+
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
+FLOOR = {"base": 0, "laws": 1, "python": 2}
+
+FLOOR = {"base": 0, "laws": 1, "python": 2}
 
 FLOOR = {"base": 0, "laws": 1, "python": 2}
 
@@ -47,9 +55,17 @@ FLOORS = [
     {
         "backtesting",
         "bootstrap",
+        "bowls",
+        "partial",
+        "processes",
+        "rules",
+        "sweepcell",
+        "sweeps",
+        "trials",
         "card",
         "compat",
         "configurations",
+        "compat_sweeps",
         "draws",
         "describe",
         "compat_kl",
@@ -70,8 +86,11 @@ FLOORS = [
         "matching",
         "kl",
         "klcells",
+        "optimum",
         "overtraining",
         "parabola",
+        "polynomial",
+        "steplaw",
         "posterior",
         "powerlaw",
         "profile",

@@ -22,6 +22,8 @@
 #define DPH_RICHARDS 2 /* Richards curves, downstream forecasts */
 #define DPH_LADDER 0   /* budgets, parabolas, power laws */
 #define DPH_CURVE 3    /* learning curves */
+#define DPH_LADDER 0   /* budgets, parabolas, power laws */
+#define DPH_SWEEP 4    /* partial dependence, ridge */
 
 /* X(symbol, value, name, sentence) */
 #define DPH_STATUS_TABLE(X)                                                                        \
@@ -187,7 +189,41 @@
     X(DPH_W_UNFINISHED, DPH_BIT(DPH_CURVE, 9), "unfinished",                                       \
       "the run has not reached its end: there is no final loss to compare with")                   \
     X(DPH_W_SHORT_PREFIX, DPH_BIT(DPH_CURVE, 10), "short_prefix",                                  \
-      "the run stops well before this prefix: the forecast is from what there is")
+      "the run stops well before this prefix: the forecast is from what there is")                 \
+    /* sweeps: partial dependence, ridge */                                                        \
+    X(DPH_E_NOT_POSITIVE_DEFINITE, -50, "not_positive_definite",                                   \
+      "the covariance matrix is not positive definite: give the kernel more noise")                \
+    X(DPH_E_ALL_DIVERGED, -51, "all_diverged", "no trial is left: each one diverged")              \
+    X(DPH_W_VARIANCE_LOST, DPH_BIT(DPH_SWEEP, 0), "variance_lost",                                 \
+      "a variance is smaller than rounding and given as 0: give the kernel more noise")            \
+    X(DPH_W_CONSTANT_HPARAM, DPH_BIT(DPH_SWEEP, 1), "constant_hparam",                             \
+      "a hyperparameter does not vary in the cell: it has no curve")                               \
+    X(DPH_W_LENGTH_AT_BOUND, DPH_BIT(DPH_SWEEP, 2), "length_at_bound",                             \
+      "a length scale sits at its bound: the loss hardly depends on that hyperparameter")          \
+    X(DPH_W_KERNEL_AT_BOUND, DPH_BIT(DPH_SWEEP, 3), "kernel_at_bound",                             \
+      "amplitude or noise of the kernel sits at its bound: look at the trials")                    \
+    X(DPH_W_RULE_OUTSIDE, DPH_BIT(DPH_SWEEP, 4), "rule_outside",                                   \
+      "a value of the rule lies outside the trials: what the curve says there is a guess")         \
+    X(DPH_W_BEST_AT_EDGE, DPH_BIT(DPH_SWEEP, 5), "best_at_edge",                                   \
+      "the best setting lies at the edge of the trials: widen the search there")                   \
+    X(DPH_W_FEW_TRIALS, DPH_BIT(DPH_SWEEP, 6), "few_trials",                                       \
+      "fewer than five trials a hyperparameter: bands and best settings are rough")                \
+    X(DPH_W_RIDGE_CONSTANT, DPH_BIT(DPH_SWEEP, 7), "constant_feature",                             \
+      "a feature does not vary: its coefficient is 0")                                             \
+    X(DPH_W_RIDGE_COLLINEAR, DPH_BIT(DPH_SWEEP, 8), "collinear_features",                          \
+      "features are nearly dependent: single coefficients mean little, their sums may")            \
+    X(DPH_W_RIDGE_AT_BOUND, DPH_BIT(DPH_SWEEP, 9), "ridge_at_bound",                               \
+      "the penalty sits at an end of its search range: give it, or look at the features")          \
+    X(DPH_W_RIDGE_SATURATED, DPH_BIT(DPH_SWEEP, 10), "ridge_saturated",                            \
+      "as many effective coefficients as points: nothing is left to judge the fit by")             \
+    X(DPH_W_FEW_POINTS, DPH_BIT(DPH_SWEEP, 11), "fewer_points_than_features",                      \
+      "fewer points than coefficients: the penalty alone decides between laws that fit")           \
+    X(DPH_W_OPTIMUM_OUTSIDE, DPH_BIT(DPH_SWEEP, 12), "optimum_outside_data",                       \
+      "the optimum lies beyond the data: widen the search there before trusting it")               \
+    X(DPH_W_OPTIMUM_UNCERTAIN, DPH_BIT(DPH_SWEEP, 13), "optimum_uncertain",                        \
+      "laws that fit nearly as well have no minimum: the data hardly show one")                    \
+    X(DPH_W_STEP_AT_BOUND, DPH_BIT(DPH_SWEEP, 14), "step_at_bound",                                \
+      "the floor or an exponent sits at its bound: the data leave the form open")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),

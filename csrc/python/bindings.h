@@ -20,6 +20,8 @@ enum {
     DPH_TYPE_SURFACE,
     DPH_TYPE_RICHARDS,
     DPH_TYPE_CURVE,
+    DPH_TYPE_PARTIAL_DEPENDENCE,
+    DPH_TYPE_RIDGE,
     DPH_N_TYPES
 };
 
@@ -110,6 +112,19 @@ extern const char dph_curve_doc[];
 PyObject *
 dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_curve_type(void);
+extern const char dph_partial_dependence_doc[];
+PyObject *dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                        PyObject *names);
+PyArray_Descr *dph_py_partial_dependence_type(void);
+
+extern const char dph_process_doc[];
+PyObject *dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                  PyObject *names);
+
+extern const char dph_ridge_doc[];
+PyObject *
+dph_py_ridge_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_ridge_type(void);
 
 /* Add the forward models as ufuncs. 0, or -1 with an exception. */
 int dph_ufuncs_add(PyObject *module);

@@ -25,6 +25,7 @@ from delphi.figures.surface import (
     surface_residuals,
 )
 from delphi.figures.survival import kl_spaghetti, survival_curves
+from delphi.figures.sweeps import hparam_scaling, polynomial_coefficients
 
 __all__ = [
     "backtest_errors",
@@ -34,6 +35,7 @@ __all__ = [
     "emergence",
     "floor_profile",
     "forecast_fan",
+    "hparam_scaling",
     "isocurve_shapes",
     "isoflop_parabolas",
     "kl_spaghetti",
@@ -44,6 +46,7 @@ __all__ = [
     "mobile",
     "overtraining_forecast",
     "parabola_curve",
+    "polynomial_coefficients",
     "scaling_law_asymptote",
     "site_json",
     "surface_contours",

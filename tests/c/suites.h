@@ -31,7 +31,10 @@
     X(nlls)                                                                                        \
     X(richards)                                                                                    \
     X(boxline)                                                                                     \
-    X(curve)
+    X(curve)                                                                                       \
+    X(cholesky)                                                                                    \
+    X(partial_dependence)                                                                          \
+    X(ridge)
 
 #define SUITE_DECLARE(name) void test_##name(void);
 SUITES(SUITE_DECLARE)

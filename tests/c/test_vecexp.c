@@ -1,5 +1,7 @@
 #include "base/vecexp.h"
 
+#include <float.h>
+
 #include "check.h"
 #include "suites.h"
 
@@ -54,9 +56,33 @@ test_ends(void)
     }
 }
 
+static void
+test_falling(void)
+{
+    uint64_t seed = 7;
+    double worst = 0;
+
+    for (int64_t i = 0; i < check_heavy(100000); i++) {
+        double x = -708 * check_uniform(&seed) * check_uniform(&seed);
+        long double want = expl((long double)x);
+        int exponent = 0;
+
+        (void)frexp((double)want, &exponent);
+        worst = fmax(worst, (double)fabsl((long double)dph_exp_falling(x) - want) /
+                                ldexp(1, exponent - DBL_MANT_DIG));
+    }
+    if (!CHECK(worst < (LDBL_MANT_DIG > DBL_MANT_DIG ? 3 : 4))) {
+        fprintf(stderr, "    %g ulp\n", worst);
+    }
+    CHECK_NEAR(dph_exp_falling(0), 1, 0);
+    CHECK(dph_exp_falling(-1e9) < 1e-307);
+    CHECK(isnan(dph_exp_falling(NAN)));
+}
+
 void
 test_vecexp(void)
 {
+    test_falling();
     test_accuracy();
     test_ends();
 }

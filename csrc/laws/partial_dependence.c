@@ -1,0 +1,170 @@
+#include "partial_dependence.h"
+
+#include <math.h>
+
+#include "../base/cholesky.h"
+#include "../base/vecexp.h"
+#include "../base/veclog.h"
+
+size_t
+dph_partial_dependence_scratch(int64_t n, int n_dims, int64_t n_grid)
+{
+    size_t columns = (size_t)n_grid + 1;
+
+    return (size_t)n * (columns + (size_t)n_dims + 1) + columns;
+}
+
+void
+dph_partial_dependence_fail(int32_t code, int64_t n, int64_t n_grid, double *mean, double *sd,
+                            dph_partial_dependence *out)
+{
+    *out = (dph_partial_dependence){
+        .n = n, .prior_variance = NAN, .x_min = NAN, .x_max = NAN, .status = code};
+    for (int64_t g = 0; g < n_grid; g++) {
+        mean[g] = NAN;
+        sd[g] = NAN;
+    }
+}
+
+/* What the sums of one feature work with. */
+typedef struct {
+    const dph_process *p;
+    int feature;
+    const double *grid;
+    int64_t n_grid;
+    double *z;        /* [n_dims][n] x over length scales, the feature left out as zeros */
+    double *distance; /* [n] squared distances of one point to all, without the feature */
+    double *c;        /* [n_grid + 1] squared distances in the feature alone */
+} frame;
+
+DPH_CLONES static void
+distances_without(const frame *f, int64_t k)
+{
+    int64_t n = f->p->n;
+    double *restrict d2 = f->distance;
+
+    for (int64_t i = 0; i < n; i++) {
+        d2[i] = 0;
+    }
+    for (int j = 0; j < f->p->n_dims; j++) {
+        const double *restrict column = f->z + j * n;
+        double own = column[k];
+
+        for (int64_t i = 0; i < n; i++) {
+            double gap = column[i] - own;
+
+            d2[i] += gap * gap;
+        }
+    }
+}
+
+/* Sums over all rows of their kernel with point k, at every grid value and, in the last column,
+ * with the replaced point k itself. */
+static void
+cross_sums(const frame *f, int64_t k, double *sums)
+{
+    const dph_process *p = f->p;
+    int64_t columns = f->n_grid + 1;
+    double own = p->x[k * p->n_dims + f->feature];
+    double scale = p->length_scale[f->feature];
+
+    for (int64_t g = 0; g < f->n_grid; g++) {
+        double gap = (f->grid[g] - own) / scale;
+
+        f->c[g] = gap * gap;
+    }
+    f->c[f->n_grid] = 0;
+    for (int64_t g = 0; g < columns; g++) {
+        sums[g] = 0;
+    }
+    distances_without(f, k);
+    if (p->kernel == DPH_RBF) { /* the one kernel that is a product over inputs */
+        double total = 0;
+
+        for (int64_t i = 0; i < p->n; i++) {
+            total += dph_exp_falling(-0.5 * f->distance[i]);
+        }
+        dph_process_kernel(DPH_RBF, 0, f->c, sums, columns);
+        for (int64_t g = 0; g < columns; g++) {
+            sums[g] *= total;
+        }
+        return;
+    }
+    for (int64_t i = 0; i < p->n; i++) {
+        dph_process_kernel(p->kernel, f->distance[i], f->c, sums, columns);
+    }
+}
+
+static void
+prepare(const frame *f)
+{
+    const dph_process *p = f->p;
+
+    for (int j = 0; j < p->n_dims; j++) {
+        for (int64_t i = 0; i < p->n; i++) {
+            double z = p->x[i * p->n_dims + j] / p->length_scale[j];
+
+            f->z[j * p->n + i] = j == f->feature ? 0 : z;
+        }
+    }
+}
+
+void
+dph_partial_dependence_fit(const dph_process *p, const double *factor, const double *dual,
+                           int feature, const double *grid, int64_t n_grid, double *scratch,
+                           const atomic_int *stopped, double *mean, double *sd,
+                           dph_partial_dependence *out)
+{
+    int64_t n = p->n;
+    int64_t columns = n_grid + 1;
+    double *cross = scratch; /* [n][columns] */
+    frame f = {p, feature, grid, n_grid, cross + n * columns, NULL, NULL};
+    double per_row = p->amplitude / (double)n;
+    double prior = 0;
+
+    for (int64_t g = 0; g < n_grid; g++) {
+        if (!isfinite(grid[g])) {
+            dph_partial_dependence_fail(DPH_E_BAD_VALUE, n, n_grid, mean, sd, out);
+            return;
+        }
+        mean[g] = 0;
+        sd[g] = 0;
+    }
+    f.distance = f.z + n * p->n_dims;
+    f.c = f.distance + n;
+    prepare(&f);
+    *out = (dph_partial_dependence){.n = n, .x_min = INFINITY, .x_max = -INFINITY};
+    for (int64_t k = 0; k < n; k++) {
+        double own = p->x[k * p->n_dims + feature];
+        double *row = cross + k * columns;
+
+        if (stopped != NULL && atomic_load_explicit(stopped, memory_order_relaxed)) {
+            return;
+        }
+        out->x_min = own < out->x_min ? own : out->x_min;
+        out->x_max = own > out->x_max ? own : out->x_max;
+        cross_sums(&f, k, row);
+        prior += row[n_grid];
+        for (int64_t g = 0; g < n_grid; g++) {
+            row[g] *= per_row;
+            mean[g] += row[g] * dual[k];
+        }
+    }
+    out->prior_variance = prior * per_row / (double)n;
+    dph_cholesky_forward(factor, n, cross, columns);
+    for (int64_t k = 0; k < n; k++) {
+        const double *row = cross + k * columns;
+
+        for (int64_t g = 0; g < n_grid; g++) {
+            sd[g] += row[g] * row[g];
+        }
+    }
+    for (int64_t g = 0; g < n_grid; g++) {
+        double variance = out->prior_variance - sd[g];
+
+        if (!(variance > 0)) {
+            out->status = DPH_W_VARIANCE_LOST;
+        }
+        sd[g] = variance > 0 ? sqrt(variance) : 0;
+    }
+}

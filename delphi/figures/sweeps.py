@@ -1,0 +1,355 @@
+"""Hyperparameter sweeps: a panel a knob, menus for the cell, the rule's value marked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from delphi.errors import DataError
+from delphi.figures import theme
+from delphi.shorthand import count
+
+if TYPE_CHECKING:
+    from delphi.polynomial import PolynomialLaw
+    from delphi.sweeps import Sweep, SweepCell
+    from delphi.trials import Hyperparameter
+
+__all__ = ["hparam_scaling", "polynomial_coefficients"]
+
+MOST_CELLS = 64
+MOST_TICKS = 5
+BETAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99995,
+         0.99998)  # fmt: skip
+COLOUR = theme.SUITE_COLOURS[0]
+RUG = {"color": COLOUR, "size": 9, "opacity": 0.4, "symbol": "line-ns-open",
+       "line": {"color": COLOUR, "width": 1.25}}  # fmt: skip
+MARK = {"symbol": "x", "size": 10, "color": theme.INK}
+OUTSIDE = {"symbol": "x-open", "size": 10, "color": theme.MUTED}
+
+
+def axis_ticks(h: Hyperparameter, lo: float, hi: float) -> tuple[list[float], list[str]]:
+    """At most five places on the axis of a hyperparameter, and their values as people write them.
+
+    Logarithmic axes have 1, 2 and 5 times powers of ten; those of 1 - x the usual momenta.
+    """
+    if h.scale == "linear":
+        return [], []
+    ends = sorted(float(v) for v in h.inverse([lo, hi]))
+    if not np.isfinite(ends).all() or not ends[0] < ends[1]:
+        return [], []
+    if h.scale == "log":
+        decades = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
+        values = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+        many = [v for v in values if ends[0] <= v <= ends[1]]
+        round_ = [10.0**d for d in decades if ends[0] <= 10.0**d <= ends[1]]
+        values = round_ if len(many) > 2 * MOST_TICKS and len(round_) >= 3 else many
+        if len(values) < 3:
+            values = [float(v) for v in np.geomspace(ends[0], ends[1], 4)]
+    else:
+        values = [b for b in BETAS if ends[0] <= b <= ends[1]]
+        if len(values) < 3:
+            values = [float(v) for v in h.inverse(np.linspace(lo, hi, 4))]
+    if len(values) > MOST_TICKS:
+        picked = np.unique(np.round(np.linspace(0, len(values) - 1, MOST_TICKS)).astype(int))
+        values = [values[i] for i in picked]
+    return [float(h.forward(v)) for v in values], [_value(v) for v in values]
+
+
+def _value(v: float) -> str:
+    if 0.9 < abs(v) < 1:
+        return f"{v:.5g}"
+    if v == 0 or 1e-2 <= abs(v) < 1e3:
+        return f"{v:.3g}"
+    mantissa, exponent = f"{v:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def _loss_ticks(lo: float, hi: float) -> list[float]:
+    """Round losses between two ends."""
+    step = 10.0 ** math.floor(math.log10((hi - lo) / 3))
+    step *= next(m for m in (1, 2, 5, 10) if (hi - lo) / (m * step) <= 5)
+    return [float(v) for v in np.arange(math.ceil(lo / step), math.floor(hi / step) + 1) * step]
+
+
+def _label(name: str, value: Any) -> str:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    text = str(value)
+    if number:
+        text = count(float(value)) if abs(value) >= 1e4 else f"{value:g}"
+    return theme.safe(f"{name} = {text}", 32)
+
+
+def hparam_scaling(
+    sweep: Sweep, *, start: Mapping[str, Any] | None = None, mobile: bool = False,
+    compat: bool = False,
+) -> go.Figure:  # fmt: skip
+    """Partial dependence of every hyperparameter, one cell at a time.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        What `delphi.fit_sweep` returned; nothing is fitted again.
+    start : mapping, optional
+        Values of ``by`` columns of the cell that is shown first; by default the last cell.
+    mobile : bool
+        Two panels a row instead of three.
+    compat : bool
+        Keep the notebook's coordinates, and its menus, of which each falls back to the first cell
+        in the others.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Every panel has the trials as a rug, the curve, its band of one standard deviation, and the
+        rule's value (hollow where it lies outside the trials). There is a menu for each of the
+        first three ``by`` columns, and they keep each other's choice: the first switches traces,
+        the second and third move the windows of the y and x axes over the cells side by side.
+
+    Raises
+    ------
+    DataError
+        No cell could be fitted, more than 64 cells or three ``by`` columns, or no cell to start.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> drawn = delphi.simulate_sweep(n_trials=30, cells=1, rng=0)
+    >>> sweep = delphi.fit_sweep(drawn.trials, hparams=["lr", "adam_lr"], n_restarts=0, n_jobs=1)
+    >>> fig = hparam_scaling(sweep)
+    """
+    cells = [c for c in sweep.cells if c.ok]
+    if not cells or len(cells) > MOST_CELLS or len(sweep.by) > 3:
+        raise DataError(f"a figure needs 1 to {MOST_CELLS} fitted cells and at most three by"
+                        f" columns, got {len(cells)} and {len(sweep.by)}")  # fmt: skip
+    by = list(sweep.by)
+    levels = [list(dict.fromkeys(c.key[name] for c in cells)) for name in by]
+    first = _first_cell(cells, start)
+    n_cols = 2 if mobile else 3
+    n_rows = -(-len(sweep.hparams) // n_cols)
+    fig = make_subplots(rows=n_rows, cols=n_cols, horizontal_spacing=0.14 if mobile else 0.08,
+                        vertical_spacing=0.34 / (n_rows + 1))  # fmt: skip
+    frames = _windows(sweep, cells)
+    # how far cells of the next level lie apart: windows never touch
+    gaps = [(0.0, 0.0) if compat else (3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
+    owners: list[SweepCell | None] = []
+    traces: list[dict[str, Any]] = []
+    grid = fig._grid_ref
+    for c in cells:
+        place = [levels[i].index(c.key[name]) for i, name in enumerate(by)]
+        shift_y = place[1] if len(by) > 1 else 0
+        shift_x = place[2] if len(by) > 2 else 0
+        for p, h in enumerate(sweep.hparams):
+            dx, dy = gaps[p][0] * shift_x, gaps[p][1] * shift_y
+            axis = "" if p == 0 else str(p + 1)
+            for trace in _traces(sweep, c, h, frames[p], dx, dy):
+                traces.append({**trace, "xaxis": f"x{axis}", "yaxis": f"y{axis}"})
+                owners.append(c)
+    # checked once by plotly, as a whole: trace by trace it takes longer than the fits
+    keys = _keys(sweep)
+    traces += keys
+    shown = [first.key[name] for name in by]
+    only = len(by) if compat else 1
+    seen = _visible(len(traces), owners, by, shown, only)
+    drawn = [{**t, "visible": on} for t, on in zip(traces, seen, strict=True)]
+    fig = go.Figure({"data": drawn, "layout": fig.layout.to_plotly_json()})
+    fig._grid_ref = grid
+    names = [str(key["name"]) for key in keys]
+    _axes(fig, sweep, frames, gaps, levels, shown, n_cols, compat)
+    theme.finish(fig, 250 * n_rows + 60, names, 76 if by else 30)
+    _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, compat, mobile)
+    return fig
+
+
+def _first_cell(cells: list[SweepCell], start: Mapping[str, Any] | None) -> SweepCell:
+    for c in reversed(cells):
+        if all(c.key.get(k) == v for k, v in (start or {}).items()):
+            return c
+    raise DataError(f"start: no fitted cell has {dict(start or {})}")
+
+
+def _windows(sweep: Sweep, cells: list[SweepCell]) -> list[tuple[float, float, float, float]]:
+    """What each panel must hold: x and y from the curves, bands, trials and marks of all cells."""
+    out = []
+    for h in sweep.hparams:
+        xs, ys = [], []
+        for c in cells:
+            own = c.curves[c.curves["hparam"] == h.name]
+            mark = c.rules[c.rules["hparam"] == h.name]
+            if len(own):
+                xs += [own["x"].min(), own["x"].max(), *mark["x"]]
+                ys += [own["low"].min(), own["high"].max(), *mark["mean"]]
+        if not xs:
+            out.append((0.0, 1.0, 0.0, 1.0))
+            continue
+        span = max(max(ys) - min(ys), 1e-6)
+        out.append((min(xs), max(max(xs), min(xs) + 1e-9), min(ys), max(ys) + 0.04 * span))
+    return out
+
+
+def _traces(
+    sweep: Sweep, c: SweepCell, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
+) -> list[dict[str, Any]]:
+    """Rug, curve, band and mark of one panel in one cell, always four traces."""
+    own = c.curves[c.curves["hparam"] == h.name]
+    mark = c.rules[c.rules["hparam"] == h.name]
+    trials = c.trials.loc[c.trials["used"], h.name].to_numpy(float) if len(own) else np.empty(0)
+    x = (own["x"] + dx).tolist()
+    ends = (own["high"] + dy).tolist(), (own["low"] + dy).tolist()
+    quiet: dict[str, Any] = {"showlegend": False, "visible": False, "hoverinfo": "skip"}
+    label = theme.safe(h.label)
+    hover = (f"{label} %{{customdata[0]:.4g}}<br>loss %{{customdata[1]:.4f}} \u00b1"
+             " %{customdata[2]:.4f}")  # fmt: skip
+    values = np.column_stack((own["value"], own["mean"], own["sd"])).tolist() if len(own) else []
+    marked = mark[["value", "mean", "sd"]].to_numpy(float).tolist()
+    inside = bool(mark["inside"].all())
+    return [
+        _scatter(x=(h.forward(trials) + dx).tolist(), y=[frame[2] + dy] * len(trials),
+                   mode="markers", marker=RUG, **quiet),
+        _scatter(x=x, y=(own["mean"] + dy).tolist(), mode="lines", showlegend=False,
+                   visible=False, line={"color": COLOUR, "width": 2.25, "simplify": False},
+                   customdata=values, hovertemplate=hover + "<extra></extra>"),
+        _scatter(x=x + x[::-1], y=ends[0] + ends[1][::-1], mode="lines", fill="toself",
+                   fillcolor=theme.light(COLOUR, 0.16), line={"width": 0, "simplify": False},
+                   **quiet),
+        _scatter(x=(mark["x"] + dx).tolist(), y=(mark["mean"] + dy).tolist(), mode="markers",
+                   marker=MARK if inside else OUTSIDE, showlegend=False, visible=False,
+                   customdata=marked,
+                   hovertemplate=f"{theme.safe(sweep.rule or '')}"
+                   f"{'' if inside else ' (outside the trials)'}<br>{hover}<extra></extra>"),
+    ]  # fmt: skip
+
+
+def _scatter(**parts: Any) -> dict[str, Any]:
+    return {"type": "scatter", **parts}
+
+
+def _keys(sweep: Sweep) -> list[dict[str, Any]]:
+    """Legend entries, which no menu hides."""
+    entries: list[tuple[str, dict[str, Any]]] = [
+        ("trials", {"mode": "markers", "marker": RUG}),
+        ("mean loss", {"mode": "lines", "line": {"color": COLOUR, "width": 2.25}}),
+    ]
+    if sweep.rule:
+        entries.append((theme.safe(sweep.rule), {"mode": "markers", "marker": MARK}))
+        if len(sweep.rules) and not sweep.rules["inside"].all():
+            name = f"{theme.safe(sweep.rule)}, outside the trials"
+            entries.append((name, {"mode": "markers", "marker": OUTSIDE}))
+    return [
+        _scatter(x=[None], y=[None], name=name, showlegend=True, **look) for name, look in entries
+    ]
+
+
+def _visible(
+    n: int, owners: list[Any], by: list[str], shown: list[Any], only: int
+) -> list[bool]:  # fmt: skip
+    """Which traces are on: those of the cells that agree in the first ``only`` columns."""
+    on = [all(c.key[k] == v for k, v in zip(by[:only], shown, strict=False)) for c in owners]
+    return on + [True] * (n - len(on))
+
+
+def _x_window(h: Hyperparameter, frame: tuple[float, ...], dx: float) -> dict[str, Any]:
+    lo, hi = frame[0], frame[1]
+    ticks, texts = axis_ticks(h, lo, hi)
+    window: dict[str, Any] = {"range": [lo + dx, hi + dx]}
+    if ticks:
+        window |= {"tickmode": "array", "tickvals": [t + dx for t in ticks], "ticktext": texts}
+    elif dx:
+        places = _loss_ticks(lo, hi)
+        window |= {"tickmode": "array", "tickvals": [t + dx for t in places],
+                   "ticktext": [f"{t:g}" for t in places]}  # fmt: skip
+    return window
+
+
+def _y_window(frame: tuple[float, ...], dy: float) -> dict[str, Any]:
+    ticks = _loss_ticks(frame[2], frame[3])
+    texts = [f"{t:.6g}" for t in ticks]
+    return {"range": [frame[2] + dy, frame[3] + dy], "tickmode": "array",
+            "tickvals": [t + dy for t in ticks], "ticktext": texts}  # fmt: skip
+
+
+def _axes(
+    fig: go.Figure, sweep: Sweep, frames: list[Any], gaps: list[Any], levels: list[list[Any]],
+    shown: list[Any], n_cols: int, compat: bool,
+) -> None:  # fmt: skip
+    at_y = levels[1].index(shown[1]) if len(levels) > 1 else 0
+    at_x = levels[2].index(shown[2]) if len(levels) > 2 else 0
+    n_rows = -(-len(sweep.hparams) // n_cols)
+    for p in range(n_rows * n_cols):
+        where = {"row": p // n_cols + 1, "col": p % n_cols + 1}
+        if p >= len(sweep.hparams):
+            fig.update_xaxes(visible=False, **where)
+            fig.update_yaxes(visible=False, **where)
+            continue
+        h, frame = sweep.hparams[p], frames[p]
+        fig.update_xaxes(title_text=theme.safe(h.label), **_x_window(h, frame, gaps[p][0] * at_x),
+                         **where)  # fmt: skip
+        window = {"range": [frame[2], frame[3]]} if compat else _y_window(frame, gaps[p][1] * at_y)
+        fig.update_yaxes(**window, **where)
+        if p % n_cols == 0:
+            fig.update_yaxes(title_text=theme.safe(sweep.metric, 28), **where)
+
+
+def _menus(
+    fig: go.Figure, sweep: Sweep, owners: list[Any], levels: list[list[Any]], shown: list[Any],
+    frames: list[Any], gaps: list[Any], n_cols: int, compat: bool, mobile: bool,
+) -> None:  # fmt: skip
+    by, menus = list(sweep.by), []
+    # plotly names the axes x, x2, ... in the order of panels
+    axes = ["" if p == 0 else str(p + 1) for p in range(len(sweep.hparams))]
+    for m, name in enumerate(by):
+        if len(levels[m]) < 2:
+            continue
+        buttons = []
+        for i, value in enumerate(levels[m]):
+            if compat:
+                chosen = [*shown[:m], value, *shown[m + 1 :]]
+                seen = _visible(len(fig.data), owners, by, chosen, len(by))
+                act: dict[str, Any] = {"method": "update", "args": [{"visible": seen}]}
+            elif m == 0:
+                seen = _visible(len(fig.data), owners, by, [value], 1)
+                act = {"method": "restyle", "args": [{"visible": seen}]}
+            else:
+                windows = {}
+                for p, axis in enumerate(axes):
+                    window = (
+                        _y_window(frames[p], gaps[p][1] * i) if m == 1
+                        else _x_window(sweep.hparams[p], frames[p], gaps[p][0] * i)
+                    )  # fmt: skip
+                    for key, part in window.items():
+                        windows[f"{'yx'[m - 1]}axis{axis}.{key}"] = part
+                act = {"method": "relayout", "args": [windows]}
+            buttons.append({"label": _label(name, value), **act})
+        menus.append({
+            "buttons": buttons, "direction": "down", "showactive": True,
+            "active": levels[m].index(shown[m]), "x": m * (0.36 if mobile else 0.24),
+            "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 14},
+            "bgcolor": "rgba(255, 255, 255, 0.9)", "bordercolor": theme.GRID,
+        })  # fmt: skip
+    fig.update_layout(updatemenus=menus)
+
+
+def polynomial_coefficients(law: PolynomialLaw) -> go.Figure:
+    """Coefficients of a polynomial law as bars, one colour a group; the intercept left out.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> law = delphi.PolynomialLaw.from_coefficients({"1": 3, "log_lr^2": 0.5}, ["lr"])
+    >>> fig = polynomial_coefficients(law)
+    """
+    fig = go.Figure()
+    table: pd.DataFrame = law.coefficients.iloc[: len(theme.SUITE_COLOURS)]
+    for colour, (label, row) in zip(theme.SUITE_COLOURS, table.iterrows(), strict=False):
+        own = row.drop("1")
+        fig.add_trace(go.Bar(y=[theme.safe(t) for t in own.index], x=own.tolist(), orientation="h",
+                             name=theme.safe(label), marker={"color": colour}))  # fmt: skip
+    fig.update_xaxes(title_text=f"Coefficient ({theme.safe(law.target)} per power of a decade)")
+    fig.update_yaxes(autorange="reversed")
+    names = [theme.safe(g) for g in table.index]
+    return theme.finish(fig, 60 + 22 * len(law.terms) * max(1, len(names)), names, 18)

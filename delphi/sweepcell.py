@@ -1,0 +1,357 @@
+"""One cell of a sweep: its process, curves, importances and best setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .errors import DataError
+from .partial import PartialDependence, gp_partial_dependence, kernel_parts, y_scale
+from .processes import Kernel, fit_process
+from .status import HasStatus, bits, code_of
+from .trials import Hyperparameter, diverged
+
+__all__ = ["SweepCell", "fit_cell"]
+
+Column = NDArray[np.float64]
+COARSE = 17  # grid values at which the uncertainty of the kernel is worked out
+CANDIDATES = 210  # settings among which draws of the surface look for their lowest
+DRAWS = 200
+CURVES = ("hparam", "value", "x", "mean", "sd", "low", "high", "supported")
+RULES = ("hparam", "value", "x", "inside", "mean", "sd")
+BEST = ("hparam", "value", "low", "high", "at_edge")
+IMPORTANCE = ("hparam", "importance", "share", "rise", "length_scale")
+
+
+@dataclass(frozen=True, eq=False)
+class SweepCell(HasStatus):
+    """What the trials of one cell say about each hyperparameter.
+
+    Attributes
+    ----------
+    key : dict
+        Values of the ``by`` columns.
+    n, n_used, n_diverged, n_unusable : int
+        Trials; those of the fit, those the rule of divergence took out, and those with a missing
+        hyperparameter or loss.
+    curves : pandas.DataFrame
+        hparam, value, x (place on its axis), mean, sd, low and high (mean -+ sd), supported (within
+        the trials). The band is that of the average loss, without noise.
+    rules : pandas.DataFrame
+        hparam, value, x, inside (within the trials), mean, sd at the rule's values.
+    importance : pandas.DataFrame
+        hparam, importance (sd of the curve over the trials, in loss), share of their sum, rise
+        (highest less lowest of the curve within the trials), length_scale (in sd of the trials).
+    best : pandas.DataFrame
+        hparam, value at the lowest loss of the fitted surface within the trials, low and high (the
+        middle 68% of where draws of the surface have theirs), at_edge.
+    best_loss, best_loss_sd : float
+        Loss there, without noise.
+    best_trial : dict
+        The trial with the lowest loss: row, loss, hyperparameters.
+    noise_sd, amplitude_sd : float
+        Of the process, in loss.
+    evidence : float
+        Log evidence of the process (of the normalised losses).
+    diverged_rule : str
+        By which trials were taken out.
+    method : str
+        "core", or "predict: " and why.
+    trials : pandas.DataFrame
+        row, the hyperparameters, loss, used.
+    status, status_code : str, int
+    """
+
+    key: dict[str, Any]
+    hparams: tuple[Hyperparameter, ...]
+    n: int
+    n_used: int
+    n_diverged: int
+    n_unusable: int
+    curves: pd.DataFrame
+    rules: pd.DataFrame
+    importance: pd.DataFrame
+    best: pd.DataFrame
+    best_loss: float
+    best_loss_sd: float
+    best_trial: dict[str, Any]
+    noise_sd: float
+    amplitude_sd: float
+    evidence: float
+    diverged_rule: str
+    method: str
+    status_code: int
+    trials: pd.DataFrame = field(repr=False)
+    gp: Any = field(default=None, repr=False)
+    centre: Column | None = field(default=None, repr=False)
+    spread: Column | None = field(default=None, repr=False)
+    varying: tuple[str, ...] = ()
+
+    def predict(self, settings: Any) -> pd.DataFrame:
+        """Loss of settings, without noise.
+
+        Parameters
+        ----------
+        settings : DataFrame or mapping
+            A column for each hyperparameter that varies in the cell.
+
+        Returns
+        -------
+        pandas.DataFrame
+            mean, sd, supported (every value within the trials).
+
+        Raises
+        ------
+        DataError
+            No fit, a missing column, or a value outside a hyperparameter's axis.
+        """
+        if not self.ok:
+            raise DataError(f"no fit to predict with: {self.status}")
+        table = pd.DataFrame(settings)
+        used = self.trials.loc[self.trials["used"]]
+        columns, inside = [], np.ones(len(table), bool)
+        for h in self.hparams:
+            if h.name not in self.varying:
+                continue
+            if h.name not in table:
+                raise DataError(f"missing column {h.name!r}")
+            values = np.asarray(table[h.name], float)
+            if not h.inside(values).all():
+                raise DataError(f"{h.name}: a value outside its axis ({h.scale})")
+            columns.append(h.forward(values))
+            inside &= (values >= used[h.name].min()) & (values <= used[h.name].max())
+        z = (np.column_stack(columns) - np.asarray(self.centre)) / np.asarray(self.spread)
+        mean, sd = _noise_free(self.gp, z)
+        return pd.DataFrame({"mean": mean, "sd": sd, "supported": inside})
+
+
+def _noise_free(gp: Any, z: Column) -> tuple[Column, Column]:
+    mean, sd = gp.predict(z, return_std=True)
+    white = float(gp.kernel_.diag(z[:1])[0] - gp.kernel_(z[:1], z[:1])[0, 0])
+    variance = sd**2 - white * y_scale(gp)[0] ** 2
+    return mean, np.sqrt(np.maximum(variance, 0.0))
+
+
+def fit_cell(
+    key: dict[str, Any],
+    trials: pd.DataFrame,
+    hparams: Sequence[Hyperparameter],
+    prescribed: Mapping[str, float],
+    *,
+    drop: str | float | None,
+    kernel: Kernel,
+    n_restarts: int,
+    n_grid: int,
+    seed: int,
+) -> SweepCell:
+    """Fit one cell; trials has columns row, the hyperparameters and loss, missing values as NaN."""
+    values = trials[[h.name for h in hparams]].to_numpy(float)
+    loss = trials["loss"].to_numpy(float)
+    whole = ~(np.isnan(values).any(axis=1) | np.isnan(loss))
+    x = np.column_stack([h.forward(values[whole, j]) for j, h in enumerate(hparams)])
+    bad, words = diverged(x, loss[whole], drop)
+    used = whole.copy()
+    used[whole] = ~bad
+    x, y = x[~bad], loss[used]
+    varying = [j for j in range(len(hparams)) if len(x) and np.ptp(x[:, j]) > 0]
+    table = trials.assign(used=used)
+    counts = {
+        "n": len(trials), "n_used": len(y), "n_diverged": int(bad.sum()),
+        "n_unusable": int((~whole).sum()), "diverged_rule": words, "trials": table,
+        "key": key, "hparams": tuple(hparams),
+    }  # fmt: skip
+    distinct = len(np.unique(x, axis=0)) if len(x) else 0
+    if whole.any() and not len(y):
+        return _failed(counts, "all_diverged")
+    if distinct < len(varying) + 3:  # amplitude, noise and mean beside the length scales
+        return _failed(counts, "too_few_points")
+    if not varying:
+        return _failed(counts, "equal_x")
+    if not np.ptp(y) > 0:
+        return _failed(counts, "constant_loss")
+    x = x[:, varying]
+    kept = [hparams[j] for j in varying]
+    centre, spread = x.mean(axis=0), x.std(axis=0)
+    z = (x - centre) / spread
+    process = fit_process(z, y, kernel, n_restarts, seed)
+    names: list[str] = [] if len(kept) == len(hparams) else ["constant_hparam"]
+    if len(y) < 5 * len(kept):
+        names.append("few_trials")
+    names += ["length_at_bound"] if "length_scale" in process.at_bound else []
+    names += ["kernel_at_bound"] if {"amplitude", "noise"} & set(process.at_bound) else []
+
+    marks = np.full(len(kept), np.nan)
+    for i, h in enumerate(kept):
+        given = prescribed.get(h.name)
+        if given is not None and h.inside(given):
+            marks[i] = (h.forward(given) - centre[i]) / spread[i]
+    lo, hi = z.min(axis=0), z.max(axis=0)
+    first, last = np.fmin(lo, marks), np.fmax(hi, marks)
+    grid = np.linspace(first, last, n_grid, axis=1)
+    asked = np.column_stack((grid, np.where(np.isnan(marks), first, marks)))
+    drawn = _curves(process.gp, process.directions, asked, kernel == "notebook")
+
+    curves, rules = [], []
+    for i, h in enumerate(kept):
+        places = grid[i] * spread[i] + centre[i]
+        mean, sd = drawn.mean[i, :-1], drawn.sd[i, :-1]
+        inside = (grid[i] >= lo[i] - 1e-12) & (grid[i] <= hi[i] + 1e-12)
+        frame = {"hparam": h.name, "value": h.inverse(places), "x": places, "mean": mean, "sd": sd,
+                 "low": mean - sd, "high": mean + sd, "supported": inside}  # fmt: skip
+        curves.append(pd.DataFrame(frame, columns=list(CURVES)))
+        if np.isfinite(marks[i]):
+            within = bool(lo[i] <= marks[i] <= hi[i])
+            rules.append((h.name, prescribed[h.name], marks[i] * spread[i] + centre[i], within,
+                          drawn.mean[i, -1], drawn.sd[i, -1]))  # fmt: skip
+    if any(not rule[3] for rule in rules):
+        names.append("rule_outside")
+    parts = kernel_parts(process.gp.kernel_, len(kept))
+    assert not isinstance(parts, str)
+    scale = y_scale(process.gp)[0]
+    importance = _importance(kept, z, grid, drawn.mean[:, :-1], lo, hi, parts.length_scale)
+    best, best_loss, best_sd = _best(process.gp, kept, z, y, centre, spread, seed)
+    if best["at_edge"].any():
+        names.append("best_at_edge")
+    lowest = int(np.flatnonzero(used)[np.argmin(y)])
+    return SweepCell(
+        **counts, curves=pd.concat(curves, ignore_index=True),
+        rules=pd.DataFrame(rules, columns=list(RULES)), importance=importance, best=best,
+        best_loss=best_loss, best_loss_sd=best_sd,
+        best_trial={name: trials.iloc[lowest][name] for name in trials.columns},
+        noise_sd=float(np.sqrt(parts.noise)) * scale,
+        amplitude_sd=float(np.sqrt(parts.amplitude)) * scale, evidence=process.evidence,
+        method=drawn.method, status_code=bits(*names), gp=process.gp, centre=centre, spread=spread,
+        varying=tuple(h.name for h in kept),
+    )  # fmt: skip
+
+
+def _failed(counts: dict[str, Any], name: str) -> SweepCell:
+    tables = {"curves": CURVES, "rules": RULES, "importance": IMPORTANCE, "best": BEST}
+    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in tables.items()}
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("best_loss", "best_loss_sd", "noise_sd", "amplitude_sd", "evidence"), float("nan")
+    )
+    return SweepCell(
+        **counts, **empty, **nothing, best_trial={}, method="none", status_code=code_of(name)
+    )
+
+
+def _curves(gp: Any, directions: Column, asked: Column, noise: bool) -> PartialDependence:
+    """Curves with the band of the process, and what the kernel's own uncertainty adds to it.
+
+    The mean moves as the log kernel parameters do: to first order, by half its difference between
+    one standard deviation to each side, direction by direction (Kass and Steffey 1989).
+    """
+    drawn = gp_partial_dependence(gp, asked, noise=noise, n_threads=1)
+    if not len(directions) or drawn.method != "core":
+        return drawn
+    coarse = np.linspace(asked.min(axis=1), asked.max(axis=1), COARSE, axis=1)
+    extra = np.zeros_like(coarse)
+    for step in directions:
+        sides = [_moved(gp, sign * step, coarse) for sign in (1, -1)]
+        extra += ((sides[0] - sides[1]) / 2) ** 2
+    added = np.array(
+        [np.interp(a, c, e) for a, c, e in zip(asked, coarse, np.sqrt(extra), strict=True)]
+    )
+    return drawn._replace(sd=np.sqrt(drawn.sd**2 + added**2))
+
+
+def _moved(gp: Any, step: Column, grid: Column) -> Column:
+    """Mean curves with other kernel parameters, not beyond their bounds."""
+    from . import _core
+
+    bounds = gp.kernel_.bounds
+    kernel = gp.kernel_.clone_with_theta(
+        np.clip(gp.kernel_.theta + step, bounds[:, 0], bounds[:, 1])
+    )
+    parts = kernel_parts(kernel, grid.shape[0])
+    assert not isinstance(parts, str)
+    mean, _, records = _core.partial_dependence_fit(
+        gp.X_train_.ravel(), gp.y_train_, [0, len(gp.y_train_)], grid.ravel(), kernel=parts.shape,
+        amplitude=[parts.amplitude], length_scale=parts.length_scale,
+        noise=[parts.noise + float(gp.alpha)],
+    )  # fmt: skip
+    if int(records["status"].min()) < 0:
+        return np.zeros_like(grid)
+    scale, shift = y_scale(gp)
+    return mean[0] * scale + shift
+
+
+def _importance(
+    kept: Sequence[Hyperparameter],
+    z: Column,
+    grid: Column,
+    mean: Column,
+    lo: Column,
+    hi: Column,
+    length_scale: Column,
+) -> pd.DataFrame:
+    """Spread of each curve over the trials (Greenwell, Boehmke and McCarthy 2018)."""
+    sds, rises = [], []
+    for i in range(len(kept)):
+        within = mean[i][(grid[i] >= lo[i] - 1e-12) & (grid[i] <= hi[i] + 1e-12)]
+        sds.append(float(np.std(np.interp(z[:, i], grid[i], mean[i]))))
+        rises.append(float(np.ptp(within)))
+    total = sum(sds)
+    frame = {"hparam": [h.name for h in kept], "importance": sds,
+             "share": [s / total if total > 0 else np.nan for s in sds], "rise": rises,
+             "length_scale": length_scale}  # fmt: skip
+    return pd.DataFrame(frame, columns=list(IMPORTANCE))
+
+
+def _best(
+    gp: Any,
+    kept: Sequence[Hyperparameter],
+    z: Column,
+    y: Column,
+    centre: Column,
+    spread: Column,
+    seed: int,
+) -> tuple[pd.DataFrame, float, float]:
+    """Where the surface is lowest within the trials, and where draws of it are."""
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(seed)
+    lo, hi = z.min(axis=0), z.max(axis=0)
+    spots = rng.uniform(lo, hi, (800, len(kept)))
+    spots = np.vstack((spots, z))
+    starts = spots[np.argsort(gp.predict(spots))[:2]]
+    steps = 1e-5 * np.vstack((np.zeros(len(kept)), np.eye(len(kept)), -np.eye(len(kept))))
+
+    def surface(p: Column) -> tuple[float, Column]:
+        mean = gp.predict(p + steps)
+        return float(mean[0]), (mean[1 : len(kept) + 1] - mean[len(kept) + 1 :]) / 2e-5
+
+    box = list(zip(lo, hi, strict=True))
+    found = min(
+        (
+            minimize(surface, start, jac=True, method="L-BFGS-B", bounds=box,
+                     options={"maxiter": 20}) for start in starts
+        ), key=lambda result: float(result.fun),
+    )  # fmt: skip
+    lowest = np.clip(found.x, lo, hi)
+    mean, sd = _noise_free(gp, lowest[None, :])
+    near = np.clip(lowest + rng.normal(0, 0.4, (CANDIDATES // 3, len(kept))), lo, hi)
+    wide = np.clip(lowest + rng.normal(0, 1.0, (CANDIDATES // 3, len(kept))), lo, hi)
+    others = rng.uniform(lo, hi, (CANDIDATES // 3, len(kept)))
+    candidates = np.vstack((lowest, near, wide, others))
+    middle, cov = gp.predict(candidates, return_cov=True)
+    white = float(gp.kernel_.diag(z[:1])[0] - gp.kernel_(z[:1], z[:1])[0, 0])
+    cov -= (white * y_scale(gp)[0] ** 2) * np.eye(len(cov))
+    value, vector = np.linalg.eigh(cov)
+    root = vector * np.sqrt(np.maximum(value, 0.0))
+    surfaces = middle + rng.normal(size=(DRAWS, len(cov))) @ root.T
+    winners = candidates[np.argmin(surfaces, axis=1)]
+    rows = []
+    for i, h in enumerate(kept):
+        ends = np.quantile(winners[:, i], [0.16, 0.84]) * spread[i] + centre[i]
+        ends = np.sort(h.inverse(ends))
+        edge = min(lowest[i] - lo[i], hi[i] - lowest[i]) < 0.01 * (hi[i] - lo[i])
+        at = float(h.inverse(lowest[i] * spread[i] + centre[i]))
+        rows.append((h.name, at, float(ends[0]), float(ends[1]), bool(edge)))
+    return pd.DataFrame(rows, columns=list(BEST)), float(mean[0]), float(sd[0])

@@ -1,0 +1,347 @@
+"""Sweeps: cells, curves, rules, best settings, and the notebook's names for them."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import delphi
+from delphi import CompletedAdamH, DataError, FitWarning, Hyperparameter, compat, figures
+from delphi.card import Card
+from delphi.figures.sweeps import axis_ticks
+from delphi.partial import gp_partial_dependence
+from delphi.trials import diverged
+from tests.test_core_partial_dependence import GOLDEN
+
+pytest.importorskip("sklearn")
+CACHE = GOLDEN.parent.parent / "caches" / "hparam_sweep.json"
+FIGURE = GOLDEN.parent / "figures" / "hparam-scaling.json"
+KNOBS = {"lr": "log", "beta2": "log(1 - x)"}
+
+
+def fit(trials, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)
+        settings = {"hparams": KNOBS, "n_restarts": 1, "n_jobs": 1} | options
+        return delphi.fit_sweep(trials, **settings)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return delphi.simulate_sweep(n_trials=100, cells=6, rng=11)
+
+
+@pytest.fixture(scope="module")
+def sweep(simulated):
+    return fit(simulated.trials, hparams=simulated.hparams, by=["batch_size", "tokens"],
+               rule=CompletedAdamH())  # fmt: skip
+
+
+def errors(simulated, sweep):
+    found, covered = [], []
+    for c in sweep.cells:
+        rows = c.trials[c.trials["used"]]
+        cell = simulated.trials.iloc[int(rows["row"].iloc[0]) - 1]["cell"]
+        for h in simulated.hparams:
+            own = c.curves[(c.curves["hparam"] == h.name) & c.curves["supported"]]
+            truth = simulated.partial_dependence(int(cell), h.name, own["x"], rows)
+            gap = np.abs(own["mean"] - truth)
+            found.append(gap.mean())
+            covered.append((gap <= own["sd"]).mean())
+    return float(np.mean(found)), float(np.mean(covered))
+
+
+def test_curves_are_near_the_truth_and_their_bands_honest(simulated, sweep):
+    error, covered = errors(simulated, sweep)
+    plain = fit(simulated.trials, hparams=simulated.hparams, by=["batch_size", "tokens"],
+                kernel="notebook", diverged="quantile", n_restarts=3, seed=42)  # fmt: skip
+    assert errors(simulated, plain)[0] > 3 * error
+    assert 0.5 < covered < 0.85  # 30 curves; the study in docs/sweeps.md has more
+
+
+def test_trials_that_diverged_are_those(simulated, sweep):
+    for c in sweep.cells:
+        rows = simulated.trials.iloc[c.trials["row"].to_numpy() - 1]
+        out = ~c.trials["used"].to_numpy()
+        assert c.n == c.n_used + c.n_diverged + c.n_unusable
+        assert out.sum() == c.n_diverged
+        assert (out & ~rows["bad"].to_numpy()).sum() == 0
+        assert (~out & rows["bad"].to_numpy()).sum() <= 1
+        assert "surface" in c.diverged_rule
+
+
+def test_importance_best_and_rule(simulated, sweep):
+    median = sweep.importance.groupby("hparam")["share"].median()
+    assert median.idxmax() == "lr"
+    for c in sweep.cells:
+        assert c.importance["share"].sum() == pytest.approx(1)
+        cell = int(simulated.trials.iloc[int(c.trials["row"].iloc[0]) - 1]["cell"])
+        best = c.best.set_index("hparam")
+        low = np.log([best.loc["lr", "low"], best.loc["lr", "high"]])
+        assert low[0] - 0.5 < simulated.bowls[cell]["lowest"][0] < low[1] + 0.5
+        assert c.best_loss < c.best_trial["loss"] + 0.02
+        assert c.noise_sd == pytest.approx(0.008, rel=0.5)
+    rules = sweep.rules
+    assert set(rules["hparam"]) == {h.name for h in simulated.hparams}
+    assert (rules.groupby("hparam")["inside"].all()["lr"]) in (True, False)
+    beta2 = rules[rules["hparam"] == "beta2"]
+    assert "rule_outside" in " ".join(c.status for c in sweep.cells) or beta2["inside"].all()
+
+
+def test_results_speak(sweep):
+    assert sweep.status == "ok"
+    assert "5 " not in repr(sweep) or "Sweep(" in repr(sweep)
+    assert "importance" in sweep.summary()
+    assert "<pre>" in sweep._repr_html_()
+    assert len(sweep.to_frame()) == len(sweep.cells)
+    json.dumps(sweep.to_dict(), default=str)
+    card = sweep.card()
+    assert Card.from_json(card.to_json()) == card
+    assert card.rows_used + sum(card.left_out.values()) == card.rows_read
+    key = sweep.cells[0].key
+    assert sweep.interval("lr", **key)["level"].iloc[0] == 0.6827
+    best = {r.hparam: [r.value] for r in sweep.cells[0].best.itertuples()}
+    table = sweep.predict(best, **key)
+    assert table["mean"][0] == pytest.approx(sweep.cells[0].best_loss, abs=1e-9)
+    with pytest.raises(DataError, match="match"):
+        sweep.cell(batch_size=3)
+    with pytest.raises(DataError, match="depth"):
+        sweep.interval("depth", **key)
+    with pytest.raises(DataError, match="lr"):
+        sweep.predict({"adam_lr": [1.0]}, **key)
+
+
+def trials(n=40, seed=0):
+    rng = np.random.default_rng(seed)
+    lr, beta2 = 10 ** rng.uniform(-4, -2, n), 1 - 10 ** rng.uniform(-4, -1, n)
+    loss = 3 + 0.1 * (np.log10(lr) + 3) ** 2 + 0.01 * rng.normal(size=n)
+    return pd.DataFrame({"lr": lr, "beta2": beta2, "loss": loss, "cell": 0})
+
+
+def only(frame, **options):
+    (cell,) = fit(frame, **options).cells
+    return cell
+
+
+def test_bad_cells_have_a_status_and_the_others_are_untouched():
+    frames = [trials(seed=1), trials(3).assign(cell=1), trials().assign(cell=2, loss=np.inf),
+              trials().assign(cell=3, beta2=0.99), trials().assign(cell=4, loss=3.0),
+              trials(8).assign(cell=5)]  # fmt: skip
+    frame = pd.concat(frames, ignore_index=True)
+    frame.loc[0, "lr"] = np.nan
+    with pytest.warns(FitWarning, match="1 of 6 cells: all_diverged"):
+        sweep = delphi.fit_sweep(frame, hparams=KNOBS, by="cell", n_restarts=0, n_jobs=2)
+    words = [c.status for c in sweep.cells]
+    assert words[1] == "too_few_points"
+    assert words[2] == "all_diverged"
+    assert "constant_hparam" in words[3]
+    assert words[4] == "constant_loss"
+    assert "few_trials" in words[5]
+    assert sweep.cells[0].n_unusable == 1
+    assert sweep.cells[2].n_diverged == 40
+    assert set(sweep.cells[3].curves["hparam"]) == {"lr"}
+    for c in (sweep.cells[1], sweep.cells[2], sweep.cells[4]):
+        assert c.curves.empty
+        assert math.isnan(c.best_loss)
+        with pytest.raises(DataError, match="no fit"):
+            c.predict({"lr": [1e-3], "beta2": [0.9]})
+    alone = only(frames[0].iloc[1:], n_restarts=0)
+    np.testing.assert_allclose(alone.curves["mean"], sweep.cells[0].curves["mean"], rtol=1e-9)
+
+
+@pytest.mark.parametrize(("change", "options", "says"), [
+    ({"beta2": 1.0}, {}, "beta2.*row 1 is 1"), ({"lr": -1e-3}, {}, "lr.*row 1"),
+    ({"lr": "fast"}, {}, "not a number"), ({}, {"metric": "bpb"}, "'bpb'"),
+    ({}, {"by": "depth"}, "'depth'"), ({}, {"hparams": []}, "hparams"),
+    ({}, {"hparams": ["lr", "lr"]}, "distinct"), ({}, {"hparams": {"lr": "sqrt"}}, "scale"),
+    ({}, {"kernel": "cosine"}, "kernel"), ({}, {"diverged": "some"}, "diverged"),
+    ({}, {"n_restarts": -1}, "n_restarts"), ({}, {"n_grid": 1}, "n_grid"),
+    ({}, {"rule": "adam"}, "rule"), ({}, {"rule": CompletedAdamH()}, "'batch_size'"),
+    ({}, {"rule_columns": {"tokens": "D"}}, "no rule"), ({}, {"by": "loss"}, "different"),
+])  # fmt: skip
+def test_bad_input(change, options, says):
+    with pytest.raises(DataError, match=says):
+        fit(trials(12).assign(**change), **options)
+
+
+def test_an_empty_frame():
+    with pytest.raises(DataError, match="no rows"):
+        fit(trials(0))
+
+
+def test_rules_of_divergence():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (60, 2))
+    loss = 3 + x[:, 0] ** 2 + 0.01 * rng.normal(size=60)
+    loss[:3] = [3.5 + x[0, 0] ** 2, 8.0, np.inf]
+    for rule, n in (("surface", 3), ("mad", 2), ("quantile", 4), (5.0, 2), (None, 1)):
+        bad, words = diverged(x, loss, rule)
+        assert bad.sum() == n, rule
+        assert words
+    few, words = diverged(x[:10], loss[:10], "surface")
+    assert "median" in words
+    assert few[1]
+    assert few[2]
+
+
+def test_any_object_can_be_a_rule():
+    class Fixed:
+        name, needs = "fixed", ()
+
+        def value(self, hparam, given):
+            return 1e-3 if hparam == "lr" else None
+
+    cell = only(trials(), rule=Fixed())
+    assert cell.rules["hparam"].tolist() == ["lr"]
+    assert cell.rules["inside"].all()
+    curve = cell.curves[cell.curves["hparam"] == "lr"]
+    near = np.interp(cell.rules["x"], curve["x"], curve["mean"])
+    assert cell.rules["mean"][0] == pytest.approx(near[0], abs=1e-4)
+
+
+def test_completed_adamh_scales():
+    rule = CompletedAdamH()
+    at = {"batch_size": 64.0, "tokens": 2.5e9}
+    assert rule.value("lr", at | {"batch_size": 256.0}) == pytest.approx(2 * rule.lr)
+    assert rule.value("adam_lr", at | {"tokens": 1e10}) == pytest.approx(rule.adam_lr / 2)
+    assert rule.value("epsilon", at | {"tokens": 1e10}) == pytest.approx(rule.epsilon * 2)
+    assert rule.value("beta2", at | {"batch_size": 1e6}) == rule.beta2_min
+    assert rule.value("depth", at) is None
+    for wrong in ({"batch_size": 8.0}, at | {"tokens": 0.0}, at | {"tokens": math.nan}):
+        with pytest.raises(DataError, match="tokens"):
+            rule.value("lr", wrong)
+
+
+# --- partial dependence of any process ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["matern", "product", "sum", "quadratic", "alpha"])
+def test_what_the_core_knows_agrees_with_predict(form):
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process import kernels as k
+
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    y = x[:, 0] ** 2 + x[:, 1] + 4
+    kernel = {
+        "matern": k.Matern(1.3, nu=1.5) + k.WhiteKernel(0.1),
+        "product": k.ConstantKernel(2.0) * k.RBF([1.0, 2.0]) + k.WhiteKernel(0.1),
+        "sum": k.RBF(1.0) + k.Matern(2.0) + k.WhiteKernel(0.1),
+        "quadratic": k.RationalQuadratic() + k.WhiteKernel(0.1),
+        "alpha": k.RBF(1.0) + k.WhiteKernel(0.1),
+    }[form]
+    alpha = np.full(20, 0.01) if form == "alpha" else 1e-10
+    gp = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True, alpha=alpha).fit(x, y)
+    grid = np.array([[-1.0, 0.0, 1.0], [0.5, 0.6, 0.7]])
+    quick = gp_partial_dependence(gp, grid)
+    slow = gp_partial_dependence(gp, grid, x + 1e-15)
+    known = form in ("matern", "product")
+    assert (quick.method == "core") == known
+    assert slow.method.startswith("predict: ") or known
+    moved = gp_partial_dependence(gp, grid, x[:10])
+    assert moved.method == "predict: X is not what the process was fitted to" or not known
+    np.testing.assert_allclose(quick.mean, slow.mean, rtol=1e-9)
+    np.testing.assert_allclose(quick.sd, slow.sd, rtol=1e-6)
+    with pytest.raises(DataError, match="grid"):
+        gp_partial_dependence(gp, grid[0])
+    with pytest.raises(DataError, match="fitted"):
+        gp_partial_dependence(GaussianProcessRegressor(), grid)
+    with pytest.raises(DataError, match="features"):
+        gp_partial_dependence(gp, grid, features=[2])
+
+
+# --- the notebook ---------------------------------------------------------------------------------
+
+
+def test_buckets_and_missing_caches(tmp_path, capsys):
+    edges = (1.0e9, 1.75e9, 2.99e9, 3.0e9)
+    assert [compat.bucket_tokens(t) for t in edges] == ["1B", "2.5B", "2.5B", "5B"]
+    assert compat.load_sweep_runs(tmp_path / "none.json") is None
+    for text in ("[]", '[{"state": "finished"}]'):
+        (tmp_path / "c.json").write_text(text)
+        assert compat.load_sweep_runs(tmp_path / "c.json") is None
+    assert capsys.readouterr().out.count("left out") == 3
+    with pytest.raises(ValueError, match="depth"):
+        compat.theory_hparam("depth", 64, 1e9)
+    assert compat.theory_hparam("beta1", 8, 1e9) == 0.9
+
+
+@pytest.mark.skipif(not CACHE.is_file(), reason=f"needs {CACHE}")
+def test_the_notebook_s_figure():
+    runs = compat.load_sweep_runs(CACHE)
+    assert len(compat.compute_sweep_optima(runs)) == 24
+    sweep = compat.fit_sweep_cells(runs)
+    fig = json.loads(figures.hparam_scaling(sweep, compat=True).to_json())["data"]
+    golden = json.loads(FIGURE.read_text())["data"]
+    assert len(fig) >= 24 * 5 * 4
+    for i in range(0, 480, 4):
+        for got, want in zip(fig[i : i + 4], golden[i : i + 4], strict=True):
+            y = np.array(want["y"], float)
+            assert got["x"] == pytest.approx(want["x"], abs=1e-9)
+            if want.get("mode") == "markers" and len(y) > 1:
+                continue  # the rug: where the panel ends is the figure's own affair
+            assert got["y"] == pytest.approx(want["y"], abs=1e-5)
+    gp = sweep.cells[-1].gp
+    grid, mean, sd = compat.gp_pdp(gp, gp.X_train_, 0)
+    cell = sweep.cells[-1]
+    own = cell.curves[cell.curves["hparam"] == "lr"]
+    if own["supported"].all():
+        np.testing.assert_allclose(mean, own["mean"], rtol=1e-9)
+        np.testing.assert_allclose(sd, own["sd"], rtol=1e-6)
+    assert len(grid) == 80
+
+
+# --- the figure -----------------------------------------------------------------------------------
+
+
+def test_menus_keep_each_other_s_choice(sweep):
+    fig = sweep.plot()
+    menus = fig.layout.updatemenus
+    assert [m.buttons[0].method for m in menus] == ["restyle", "relayout"]
+    touched = [set(b.args[0]) for m in menus for b in m.buttons]
+    assert touched[0] == {"visible"}
+    assert all(key.startswith("yaxis") for key in touched[-1])
+    # windows of two levels do not touch, and each holds the curves of its own cells
+    first, second = (menus[1].buttons[i].args[0]["yaxis.range"] for i in (0, 1))
+    assert first[1] < second[0]
+    assert (
+        menus[1].buttons[0].args[0]["yaxis.ticktext"]
+        == (menus[1].buttons[1].args[0]["yaxis.ticktext"])
+    )
+    seen = [t for t in fig.data if t.visible and t.showlegend is False]
+    assert len(seen) == 5 * 4 * len(
+        {
+            c.key["tokens"]
+            for c in sweep.cells
+            if c.key["batch_size"] == sweep.cells[-1].key["batch_size"]
+        }
+    )
+    mobile = figures.hparam_scaling(sweep, mobile=True)
+    assert mobile.layout.height > fig.layout.height
+    with pytest.raises(DataError, match="start"):
+        sweep.plot(batch_size=3)
+
+
+@pytest.mark.parametrize(("scale", "ends", "want"), [
+    ("log", (1e-4, 1e-2), ["1e-4", "5e-4", "1e-3", "5e-3", "0.01"]),
+    ("log(1 - x)", (0.9, 0.9995), None),
+    ("linear", (0, 1), []),
+])  # fmt: skip
+def test_ticks_are_values_people_write(scale, ends, want):
+    h = Hyperparameter("x", scale)
+    places = np.sort(h.forward(ends))
+    at, text = axis_ticks(h, *places)
+    assert len(at) == len(text) <= 5
+    if want:
+        assert len(text) >= 3
+    np.testing.assert_allclose(h.inverse(at), [float(t) for t in text], rtol=1e-9)
+
+
+def test_a_figure_of_nothing_says_so():
+    sweep = fit(trials(2))
+    with pytest.raises(DataError, match="fitted cells"):
+        sweep.plot()
