@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
-from delphi.figures.isoflop import add_not_used_key, add_parabolas, legend_homes
+from delphi.figures.isoflop import add_parabolas, add_status_keys, legend_homes
 from delphi.figures.lawparts import (
     DIVERGED,
     FINISHED,
@@ -24,6 +25,7 @@ from delphi.figures.lawparts import (
     compute_range,
     divider_place,
     held_out_drawn,
+    law_words,
     loss_extremes,
     padded,
 )
@@ -98,6 +100,9 @@ def ladder(
     if scores is not None and len(scores):
         glyphs = theme.glyphs(theme.suite_symbols(suites)[suite])
         title = f"Scaling law: {glyphs[0]} fitted, {glyphs[1]} held out"
+    posterior = None if posteriors is None else posteriors.get(suite)
+    words = textwrap.wrap(law_words(laws.get(suite), posterior), 46)
+    title = "<br>".join([title, *(f'<span style="font-size:11px">{line}</span>' for line in words)])
     titles = ("IsoFLOP parabolas", title)
     fig = (
         make_subplots(rows=2, cols=1, vertical_spacing=MOBILE_GAP, subplot_titles=titles)
@@ -109,9 +114,8 @@ def ladder(
     # Colours by all budgets of the report, so that a budget looks the same everywhere.
     colours = theme.budget_colours(ladder.fits["budget"])
     add_parabolas(fig, few, suite, colours, legend_homes(fits), row=1, col=1)
-    names = add_not_used_key(fig, fits)
+    names = add_status_keys(fig, fits)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
-    posterior = None if posteriors is None else posteriors.get(suite)
     size = MOBILE_PANEL if mobile else PANEL
     _add_law_panel(fig, ladder, laws.get(suite), suite, scores, posterior, size)
     fig.update_xaxes(
@@ -119,7 +123,8 @@ def ladder(
     )
     fig.update_yaxes(type="log", title_text=theme.loss_title(ladder.runs), row=1, col=1)
     fig.update_layout(legend_title_text="Compute (FLOPs)")
-    return theme.finish(fig, MOBILE_HEIGHT if mobile else HEIGHT, names, mobile=mobile)
+    top = 34 if mobile else 34 + 14 * len(words)
+    return theme.finish(fig, MOBILE_HEIGHT if mobile else HEIGHT, names, top, mobile=mobile)
 
 
 def _add_law_panel(

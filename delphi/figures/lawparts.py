@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,18 @@ DIVERGED = "Run Diverged"
 FINISHED = "finished"  # any other state: no final loss
 NO_LAW = "no law could be fitted"
 NO_OPTIMUM = "no optimum, so no law"
+
+
+def law_words(law: PowerLaw | None, posterior: LawPosterior | None = None) -> str:
+    """What is to be known of a law, from its status and its posterior's; "" if all is well."""
+    said = ", ".join(fit.status for fit in (law, posterior) if fit is not None)
+    words = dict.fromkeys(word.replace("_", " ") for word in said.split(", ") if word)
+    return ", ".join(word for word in words if word != "ok")
+
+
+def with_words(name: str, words: str, width: int = 34) -> str:
+    """A legend entry with the words of a status under it, on lines of about `width` characters."""
+    return "<br>".join([name, *textwrap.wrap(words, width)]) if words else name
 
 
 def compute_range(

@@ -23,8 +23,10 @@ from delphi.figures.lawparts import (
     compute_range,
     divider_place,
     held_out_drawn,
+    law_words,
     loss_extremes,
     padded,
+    with_words,
 )
 from delphi.figures.place import Panel, place_labels
 from delphi.figures.thin import LABELS, first_suites, spread
@@ -72,7 +74,8 @@ def scaling_law_asymptote(
     -------
     plotly.graph_objects.Figure
         Filled markers were fitted, hollow ones were not. The dotted rule stands at the largest
-        fitted compute. Of many suites or points some are drawn; see `delphi.figures.thin`.
+        fitted compute. The legend gives the status of each law. Of many suites or points some are
+        drawn; see `delphi.figures.thin`.
 
     Examples
     --------
@@ -98,10 +101,13 @@ def scaling_law_asymptote(
     y_hi = highs + 0.12 * span
     for suite in suites:
         add_band(fig, bands.get(suite), suite, colours[suite], x_lo, x_hi)
+    names = []
     for suite in suites:
         add_optima(fig, ladder, suite, marker={"color": colours[suite], "symbol": symbols[suite]})
+        words = law_words(laws.get(suite), bands.get(suite))
+        fig.data[-1].name = with_words(fig.data[-1].name, words)
+        names.append(fig.data[-1].name)
         add_law(fig, laws.get(suite), suite, colours[suite], x_lo, x_hi)
-    names = [theme.safe(s) for s in suites]
     if held_out is not None and len(held_out):
         ceiling = y_hi - 0.05 * span
         add_held_out(fig, held_out, colours, symbols, ceiling)

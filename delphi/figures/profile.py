@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
+from delphi.figures.lawparts import law_words
 from delphi.figures.thin import spread
 from delphi.powerlaw import PowerLaw
 from delphi.profile import likelihood_bound
@@ -42,6 +44,7 @@ def floor_profile(law: PowerLaw, at: float | None = None, *, mobile: bool = Fals
     plotly.graph_objects.Figure
         Three panels over L_inf: rms residual, alpha, forecast. The part inside the 95%
         likelihood region of one quantity is drawn bold, with its neighbourhood. Flat is ignorance.
+        Above them stands what the law's status has to say.
 
     Examples
     --------
@@ -89,7 +92,14 @@ def floor_profile(law: PowerLaw, at: float | None = None, *, mobile: bool = Fals
         fig.update_xaxes(title_text="L_inf", **where)
         fig.update_yaxes(title_text=title, **where)
     height = 640 if mobile else 260
-    return theme.finish(fig, height, ["outside", "inside 95%"], top=18, mobile=mobile)
+    words = law_words(law)
+    lines = textwrap.wrap(f"Status of the law: {words}", 44 if mobile else 90) if words else []
+    if lines:
+        where = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper"}
+        look = {"yanchor": "bottom", "yshift": 6, "showarrow": False, "align": "left"}
+        fig.add_annotation(text="<br>".join(lines), font={"size": 12}, **where, **look)
+    top = 18 + 16 * len(lines)
+    return theme.finish(fig, height, ["outside", "inside 95%"], top=top, mobile=mobile)
 
 
 def _near(table: pd.DataFrame, inside: NDArray[np.bool_], best: float) -> pd.DataFrame:
