@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 
-__all__ = ["count", "flops", "percent", "printable"]
+__all__ = ["count", "flops", "percent", "printable", "shortened"]
 
 
 def flops(value: float) -> str:
@@ -62,6 +62,21 @@ def printable(value: object) -> str:
     'a b\\\\x1b[31m'
     """
     return "".join(c if c.isprintable() else _visible(c) for c in str(value))
+
+
+def shortened(value: object, limit: int = 64) -> str:
+    """A name as :func:`printable`, cut in the middle where it is longer than `limit`.
+
+    Examples
+    --------
+    >>> shortened("x" * 100 + "end", 12)
+    'xxxxxxx\u2026xend'
+    """
+    text = printable(value)
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return text[:head] + "\u2026" + text[len(text) - (limit - 1 - head) :]
 
 
 def _visible(c: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -95,9 +95,10 @@ def floor_profile(law: PowerLaw, at: float | None = None, *, mobile: bool = Fals
     words = law_words(law)
     lines = textwrap.wrap(f"Status of the law: {words}", 44 if mobile else 90) if words else []
     if lines:
-        where = {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper"}
-        look = {"yanchor": "bottom", "yshift": 6, "showarrow": False, "align": "left"}
-        fig.add_annotation(text="<br>".join(lines), font={"size": 12}, **where, **look)
+        place: dict[str, Any] = {"x": 0, "y": 1, "xref": "paper", "yref": "paper", "yshift": 6}
+        look: dict[str, Any] = {"xanchor": "left", "yanchor": "bottom", "align": "left"}
+        look["showarrow"] = False
+        fig.add_annotation(text="<br>".join(lines), font={"size": 12}, **place, **look)
     top = 18 + 16 * len(lines)
     return theme.finish(fig, height, ["outside", "inside 95%"], top=top, mobile=mobile)
 

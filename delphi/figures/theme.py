@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delphi.shorthand import count, percent, printable
+from delphi.shorthand import count, percent, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,11 +95,7 @@ pio.templates[NAME] = _template()
 
 def safe(label: object, limit: int = 64) -> str:
     """A name from the data as plotly text: one line, cut in the middle, nothing interpreted."""
-    text = printable(label)
-    if len(text) > limit:
-        head = (limit - 1) * 2 // 3
-        text = text[:head] + "\u2026" + text[len(text) - (limit - 1 - head) :]
-    return html.escape(text, quote=False).translate(_UNSAFE)
+    return html.escape(shortened(label, limit), quote=False).translate(_UNSAFE)
 
 
 def wrapped(label: object, width: int, lines: int = 2) -> str:
