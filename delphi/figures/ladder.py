@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    import plotly.graph_objects as go
 
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
@@ -206,15 +206,11 @@ def _label(
         compute = np.geomspace(*x_range, N_CURVE)
         obstacles.append(panel.pixels(np.log10(compute), np.log10(law.predict(compute))))
     spots = place_labels(panel, points, texts, np.concatenate(obstacles))
-    for spot, px, py, text in zip(spots, x, y, texts, strict=True):
-        if text:
-            fig.add_annotation(
-                x=float(px),
-                y=float(py),
-                xref="x2",
-                yref="y2",
-                text=text,
-                font={"size": 11, "color": theme.INK},
-                arrowcolor=theme.RULE,
-                **spot.annotation(),
-            )
+    look = {"font": {"size": 11, "color": theme.INK}, "arrowcolor": theme.RULE}
+    look |= {"xref": "x2", "yref": "y2"}
+    # All at once: adding one annotation, plotly looks at all of them again.
+    fig.layout.annotations += tuple(
+        go.layout.Annotation(x=float(px), y=float(py), text=text, **look, **spot.annotation())
+        for spot, px, py, text in zip(spots, x, y, texts, strict=True)
+        if text
+    )

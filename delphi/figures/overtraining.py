@@ -247,13 +247,14 @@ def draw(
     n_still = len(fig.data)
     fig.add_traces(_moving(buckets, shifts[active], end, colour, ink))
     fig.frames = [
-        go.Frame(
-            name=str(shift.scale),
-            data=[{"type": "scatter"} | part for part in _moved(shift, end)],
-            traces=list(range(n_still, len(fig.data))),
-            layout={"annotations": [note(shift, end)]}
+        # As dicts: plotly would check frame objects twice.
+        {
+            "name": str(shift.scale),
+            "data": [{"type": "scatter"} | part for part in _moved(shift, end)],
+            "traces": list(range(n_still, len(fig.data))),
+            "layout": {"annotations": [note(shift, end)]}
             | ({"xaxis": {"range": x_range(shift)}} if x_range else {}),
-        )
+        }
         for shift in shifts
     ]
     now = {"duration": 0}
