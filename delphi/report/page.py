@@ -132,7 +132,7 @@ def render_page(
             groups=list(_grouped(plots, figures, template)),
             tables=tables,
             most_rows=PAGE_ROWS,
-            cards={name: Markup(card._repr_html_()) for name, card in (cards or {}).items()},
+            cards=cards or {},
             cards_note=cards_note,
             version=version,
             units=units,
@@ -147,8 +147,8 @@ def render_page(
 
 def render_table(table: Table, most: int = PAGE_ROWS) -> str:
     """A table as HTML, its first rows at most; the first column heads its row."""
-    module: Any = _environment().get_template("page.html").make_module({"most_rows": most})
-    return str(module.table_of(table))
+    parts: Any = _environment().get_template("parts.html").module
+    return str(parts.table_of(table, most))
 
 
 @functools.cache
