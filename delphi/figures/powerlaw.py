@@ -180,7 +180,7 @@ def _add_floors(
     # Values of lines closer than a line of text share one label, above the highest of them.
     labels: list[tuple[float, list[str]]] = []
     for suite, floor in sorted(floors.items(), key=lambda item: -item[1]):
-        text = f'<span style="color:{colours[suite]}">{floor:.3f}</span>'
+        text = f'<span style="color:{theme.for_text(colours[suite])}">{floor:.3f}</span>'
         shown = floor > y_range[0]
         top = floor if shown else -math.inf
         if labels and (labels[-1][0] - top < 0.06 * span or labels[-1][0] == top):

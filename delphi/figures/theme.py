@@ -116,6 +116,23 @@ def light(colour: str, opacity: float = 0.2) -> str:
     return f"rgba({red}, {green}, {blue}, {opacity})"
 
 
+def for_text(colour: str) -> str:
+    """A palette colour, darkened until a text in it has a contrast of 4.5 on white (WCAG AA).
+
+    Examples
+    --------
+    >>> for_text("#2F55B0"), for_text("#C4650A")
+    ('#2F55B0', '#B45D09')
+    """
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
+    for share in np.linspace(1, 0, 51):
+        c = np.rint(rgb * share) / 255
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5:
+            break
+    return "#{:02X}{:02X}{:02X}".format(*np.rint(rgb * share).astype(int))
+
+
 def suite_colours(suites: Sequence[str]) -> dict[str, str]:
     """One colour a suite, by its place in `suites`: pass all suites of a report, always."""
     return {s: SUITE_COLOURS[i % len(SUITE_COLOURS)] for i, s in enumerate(suites)}

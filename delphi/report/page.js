@@ -119,7 +119,18 @@
           Plotly[step.method].apply(null, [state.plot].concat(step.args));
         }
       });
+      named(state);
       state.drawn = true;
+    });
+  }
+  // The picture is one image with a text; the buttons over it stay buttons.
+  function named(state) {
+    state.plot.removeAttribute("role");
+    state.plot.removeAttribute("aria-label");
+    Array.prototype.forEach.call(state.plot.querySelectorAll(".main-svg"), function (svg, i) {
+      if (i) { svg.setAttribute("aria-hidden", "true"); return; }
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", state.label);
     });
   }
   function control(state, words, element) {
@@ -178,6 +189,7 @@
     var state = {
       plot: plot, text: document.getElementById(plot.id + "-json").textContent, steps: {},
       controls: document.getElementById(plot.id + "-controls"), drawn: false,
+      label: plot.getAttribute("aria-label"),
     };
     var source = JSON.parse(state.text);
     var layout = narrow.matches && source.narrow ? source.narrow.layout : source.layout;
