@@ -44,6 +44,11 @@ def with_words(name: str, words: str, width: int = 34) -> str:
     return "<br>".join([name, *textwrap.wrap(words, width)]) if words else name
 
 
+def _group(name: str) -> str:
+    """A key that is no property of every JavaScript object: a suite may be called constructor."""
+    return name if " " in name else f"={name}"
+
+
 def compute_range(
     optima: pd.DataFrame, laws: Mapping[str, PowerLaw], held_out: pd.DataFrame | None
 ) -> tuple[float, float]:
@@ -143,7 +148,7 @@ def add_band(
             fill="toself",
             fillcolor=theme.light(colour),
             name=f"{name}: 95% interval of the law",
-            legendgroup=name,
+            legendgroup=_group(name),
             showlegend=False,
             hoverinfo="skip",
         ),
@@ -165,7 +170,7 @@ def add_optima(
             mode="markers",
             marker={"size": 9} | marker,
             name=name,
-            legendgroup=name,
+            legendgroup=_group(name),
             customdata=optima[["tokens_star", "params_star"]].to_numpy(float).tolist(),
             hovertemplate=(
                 f"{name}: IsoFLOP optimum<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<br>"
@@ -198,7 +203,7 @@ def add_law(
             mode="lines",
             line={"width": 2, "color": colour, "dash": "dash", "simplify": False},
             name=f"{name}: law",
-            legendgroup=name,
+            legendgroup=_group(name),
             showlegend=False,
             hovertemplate=f"{name}: law<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<extra></extra>",
         ),
@@ -235,7 +240,7 @@ def add_held_out(
                     "line": {"width": 2.5, "color": colours[suite]},
                 },
                 name=f"{name}: held out",
-                legendgroup=name,
+                legendgroup=_group(name),
                 showlegend=False,
                 customdata=[
                     [int(n), theme.error_text(e)]
@@ -263,7 +268,7 @@ def add_held_out(
                     "line": {"width": 3, "color": colours[suite]},
                 },
                 name=f"{name}: diverged",
-                legendgroup=name,
+                legendgroup=_group(name),
                 showlegend=False,
                 customdata=rows["loss"].tolist(),
                 hovertemplate=(
