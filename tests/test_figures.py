@@ -206,7 +206,7 @@ def test_ladder_labels_every_held_out_run(two, suite):
 def test_suite_colours_are_the_same_in_every_figure(two):
     ladder, laws, held = two
     fig = figures.scaling_law_asymptote(ladder, laws, held)
-    law_colour = {t.legendgroup: t.line.color for t in fig.data if t.mode == "lines"}
+    law_colour = {t.legendgroup.lstrip("="): t.line.color for t in fig.data if t.mode == "lines"}
     for suite in ladder.suites:
         own = figures.ladder(ladder, laws, suite, held)
         lines = [t for t in own.data if t.mode == "lines" and t.xaxis == "x2"]
