@@ -174,7 +174,9 @@ def _as_json(analysis: Analysis, report: Report | None) -> str:
         "version": __version__,
         "tables": {table.key: table.to_records() for table in analysis.tables},
         "reading": list(analysis.reading),
-        "files": [] if report is None else [str(report.page), *map(str, report.figures.values())],
+        "files": []
+        if report is None
+        else [str(report.page), *map(str, report.figures.values()), str(report.cards)],
     }
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 

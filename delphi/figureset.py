@@ -12,6 +12,7 @@ import numpy as np
 
 from delphi.errors import DataWarning
 from delphi.report.build import _staged, as_ladder, check_target, slugs
+from delphi.report.drawings import N_BOOT, held_out_band
 from delphi.runs import ADAMH_LABEL, C_ADAMC_LABEL, match_grid, read_runs
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ MOBILE = "-mobile"
 FORECAST = 1e23  # compute of the over-training forecast
 COMPAT_AT = (1e21, 1e22, 1e23)
 COMPAT_SCALES = (0.2, 1 / 3, 0.5, 2 / 3, 2.0, 3.0, 4.0, 5.0, 10.0)
-N_BOOT = 1000
 FORMATS = ("png", "svg")
 
 
@@ -276,7 +276,7 @@ def _draw(ladder: IsoflopLadder, mobile: bool) -> dict[str, go.Figure]:
             why = "no law" if len(finished) else "no finished held-out run"
             _not_drawn(names.of("lucky-seeds", suite), f"{suite} has {why}")
         else:
-            band = _band(ladder, suite, _distinct(own["compute"].to_numpy(float)))
+            band = held_out_band(ladder, suite, own["compute"].to_numpy(float))
         for narrow in layouts:
             end = MOBILE if narrow else ""
             if band is not None:
@@ -371,27 +371,6 @@ def _complete(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with the columns that a table made by hand may lack."""
     missing = {"run_type": "isoflop", "state": ""}
     return runs.assign(**{name: value for name, value in missing.items() if name not in runs})
-
-
-def _distinct(compute: np.ndarray) -> np.ndarray:
-    """Computes in order, one of those within 10% of each other, as seeds of one point are; of very
-    many some, evenly spaced."""
-    from delphi.figures.thin import LABELS, spread
-
-    kept: list[float] = []
-    for value in np.sort(compute):
-        if not kept or value > 1.1 * kept[-1]:
-            kept.append(float(value))
-    return np.array(kept)[spread(len(kept), LABELS)]
-
-
-def _band(ladder: IsoflopLadder, suite: str, at: np.ndarray) -> pd.DataFrame:
-    """Interval of the forecast: by bootstrap, or of the posterior where no parabola was fitted."""
-    from delphi.bootstrap import bootstrap_ladder
-
-    if ladder.window is not None or ladder.curve == "parabola":
-        return bootstrap_ladder(ladder, suite, at, n=N_BOOT).to_frame()
-    return ladder.posteriors()[suite].interval(at)
 
 
 def _not_drawn(name: str, why: str) -> None:

@@ -371,7 +371,7 @@ def _cost(
     height = np.where(over, log_curvature[1][:, None], log_curvature[0][:, None])
     p = np.where(over, slope[1][:, None], slope[0][:, None])
     p = np.where(np.abs(p) < FLAT, 0.0, p)
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # 0 times inf at scale 1
         penalty = np.where(log_s == 0, 0.0, 10.0**height * log_s**2)
         ratio = penalty * np.exp(alpha * np.log(at) - log_A)[:, None]
     distance = matching_distance(ratio, alpha[:, None], p)

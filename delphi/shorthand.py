@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
-__all__ = ["count", "flops", "percent", "printable"]
+__all__ = ["count", "flops", "percent", "printable", "shortened"]
 
 
 def flops(value: float) -> str:
@@ -53,11 +54,33 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def printable(value: object) -> str:
-    """A name from the data on one line, without characters that steer a terminal.
+    """A name from the data on one line; characters that cannot be seen stand as escapes.
 
     Examples
     --------
     >>> printable("a\\tb\\x1b[31m")
-    'a b [31m'
+    'a b\\\\x1b[31m'
     """
-    return "".join(c if c.isprintable() else " " for c in str(value))
+    return "".join(c if c.isprintable() else _visible(c) for c in str(value))
+
+
+def shortened(value: object, limit: int = 64) -> str:
+    """A name as :func:`printable`, cut in the middle where it is longer than `limit`.
+
+    Examples
+    --------
+    >>> shortened("x" * 100 + "end", 12)
+    'xxxxxxx\u2026xend'
+    """
+    text = printable(value)
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return text[:head] + "\u2026" + text[len(text) - (limit - 1 - head) :]
+
+
+def _visible(c: str) -> str:
+    """White space as a space, the joiners of emoji and scripts as they are, others in ASCII."""
+    if c in "\t\n\v\f\r" or unicodedata.category(c) == "Zs":
+        return " "
+    return c if c in "\u200c\u200d" else c.encode("unicode_escape").decode()

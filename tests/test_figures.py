@@ -1,7 +1,9 @@
 """Figures: what is drawn, what is written beside it, and that names do no harm."""
 
+import dataclasses
 import json
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -12,13 +14,14 @@ import pytest
 
 import delphi
 from delphi import simulate
+from delphi.status import bits
 
 go = pytest.importorskip("plotly.graph_objects")
 
 from plotly import io as pio  # noqa: E402
 
 from delphi import figures  # noqa: E402
-from delphi.figures import place, powerlaw, theme, thin  # noqa: E402
+from delphi.figures import lawparts, place, powerlaw, theme, thin  # noqa: E402
 
 NASTY = "<script>alert(1)</script> </script> $x$ %{y} & \x1b[31m\nend"
 
@@ -88,15 +91,64 @@ def test_flagged_bucket_is_hollow_dotted_and_says_why():
         figures.ladder(ladder, laws, "Aster", held),
     ):
         points, curve = fig.data[0], fig.data[1]
-        assert points.marker.symbol == "circle-open"
+        assert points.marker.symbol == "square-open"
         assert curve.line.dash == "dot"
         assert ladder.fits.iloc[0].status in points.hovertemplate
         assert fig.data[2].mode == "markers"
         assert fig.data[2].marker.symbol == "circle"  # no optimum of the flagged bucket
-        assert "not used in the law" in names(fig)
+        key = next(trace for trace in fig.data if trace.name == "not used: clipped")
+        assert key.marker.symbol == "square-open"
     # The budget's entry in the legend is that of the suite where it is used.
     entry = next(t for t in figures.isoflop_parabolas(ladder).data if t.showlegend)
     assert entry.legendrank != 1
+
+
+@pytest.mark.parametrize("mobile", [False, True])
+def test_status_words_stand_on_the_figures(two, mobile):
+    ladder, laws, held = two
+    code = bits("floor_not_identified", "misfit")
+    laws = {suite: dataclasses.replace(law, status_code=code) for suite, law in laws.items()}
+    said = re.compile("floor not identified,( |<br>)misfit")
+    law = laws["Aster"]
+    legends = [
+        figures.scaling_law_asymptote(ladder, laws, held, mobile=mobile),
+        figures.overtraining_forecast(
+            ladder, law, delphi.overtraining_cost(ladder, law, suite="Aster", n_boot=0),
+            mobile=mobile,
+        ),
+        figures.lucky_seeds(
+            ladder.runs, law, ladder.posteriors()["Aster"].interval([1e21]), "Aster", mobile=mobile
+        ),
+    ]  # fmt: skip
+    for fig in legends:
+        shown = [t.name for t in fig.data if t.showlegend is not False and said.search(t.name)]
+        assert shown, [t.name for t in fig.data]
+    for fig in (
+        figures.ladder(ladder, laws, "Aster", held, mobile=mobile),
+        figures.floor_profile(law, mobile=mobile),
+    ):
+        texts = " ".join(a.text for a in fig.layout.annotations).replace("<br>", " ")
+        assert said.search(re.sub("<[^>]*>", "", texts)), texts
+    # A law that is well has no words.
+    assert lawparts.law_words(two[1]["Aster"]) == ""
+
+
+def test_off_centre_optimum_is_hollow_and_in_the_legend():
+    runs = simulate.ladder(rng=0)
+    cut = (runs["suite"] == "Aster") & (runs["budget"] == 3e18)
+    best = simulate.truth(simulate.DEFAULT_SUITES["Aster"]).tokens(3e18)
+    ladder, _, _ = fitted(runs[~(cut & (runs["tokens"] > 1.3 * best))].reset_index(drop=True))
+    first = ladder.fits.iloc[0]
+    assert first.used
+    assert "off_centre" in first.status
+    fig = figures.isoflop_parabolas(ladder)
+    stars = [
+        t.marker.symbol
+        for t in fig.data
+        if t.mode == "markers" and "optimum" in (t.hovertemplate or "")
+    ]
+    assert stars.count("x-open") == 1
+    assert "optimum off centre" in names(fig)
 
 
 def test_crashed_sweep_runs_are_not_drawn():
@@ -154,7 +206,7 @@ def test_ladder_labels_every_held_out_run(two, suite):
 def test_suite_colours_are_the_same_in_every_figure(two):
     ladder, laws, held = two
     fig = figures.scaling_law_asymptote(ladder, laws, held)
-    law_colour = {t.legendgroup: t.line.color for t in fig.data if t.mode == "lines"}
+    law_colour = {t.legendgroup.lstrip("="): t.line.color for t in fig.data if t.mode == "lines"}
     for suite in ladder.suites:
         own = figures.ladder(ladder, laws, suite, held)
         lines = [t for t in own.data if t.mode == "lines" and t.xaxis == "x2"]

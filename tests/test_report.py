@@ -2,8 +2,12 @@
 
 import dataclasses
 import html.parser
+import itertools
 import json
+import os
 import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 
 import delphi
 from delphi import fit_isoflops, simulate
+from delphi.card import Card
 from delphi.heldout import FORECAST_AT
 from delphi.isoflop import CURVES
 from delphi.report import Column, Table, analyse, build_report, reading
@@ -18,10 +23,14 @@ from delphi.report import build as building
 from delphi.status import bits
 
 pytest.importorskip("plotly")
+pytest.importorskip("jinja2")
+
+from delphi import figures
+from delphi.report.page import render_table
 
 TABLES = [
     "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "curves",
-    "backtest", "off_optimum", "seeds", "truth",
+    "surface", "backtest", "off_optimum", "seeds", "truth",
 ]  # fmt: skip
 NASTY = "<script>alert(1)</script>"
 
@@ -43,14 +52,18 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def test_report_is_complete(report):
     assert list(report.tables) == TABLES
     assert sorted(snapshot(report.directory)) == [
-        "index.html", "isoflop-parabolas.json", "ladder-aster.json", "ladder-birch.json",
+        "backtest-errors.json", "cards.json", "floor-profile-aster.json",
+        "floor-profile-birch.json", "index.html", "isoflop-parabolas.json", "ladder-aster.json",
+        "ladder-birch.json", "lucky-seeds-aster.json", "lucky-seeds-birch.json",
+        "overtraining-forecast-aster.json", "overtraining-forecast-birch.json",
         "scaling-law-asymptote.json",
     ]  # fmt: skip
     for path in report.figures.values():
-        assert set(json.loads(path.read_text())) == {"data", "layout"}
+        frames = {"frames"} if "forecast" in path.name else set()
+        assert set(json.loads(path.read_text())) == {"data", "layout"} | frames
     page = report.page.read_text()
     assert [page.count(f'id="table-{key}"') for key in TABLES] == [1] * len(TABLES)
-    assert page.count('class="plot"') == 4
+    assert page.count('class="plot"') == len(report.figures) == 11
     assert page.count("plotly.js v") == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.page = None
@@ -168,7 +181,7 @@ def test_long_tables_are_cut_and_say_so():
     text = table.to_text()
     assert text.count("\n  row") == 60
     assert "The first 60 of 1,234 rows; delphi report --json gives all." in text
-    html = table.to_html()
+    html = render_table(table)
     assert html.count("<tr>") == 301
     assert "The first 300 of 1,234 rows" in html
     assert len(table.to_records()) == 1234
@@ -182,7 +195,7 @@ def test_many_suites_and_budgets_stay_within_bounds(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", delphi.FitWarning)
         report = build_report(runs, tmp_path / "out")
-    assert len(report.figures) == 2 + 12
+    assert len(report.figures) == 2 + 3 * 12
     page = report.page.read_text()
     for text in (
         "the first 12 of 14 suites", "24 of up to 28 budgets of a suite",
@@ -211,6 +224,15 @@ def test_every_curve_stands_beside_the_one_used(report):
     assert abs(by_curve["two-power"]["bias"]) < abs(by_curve["parabola"]["bias"])
     assert all(1.5 < row["loss"] < 3 for row in rows)
     assert "(windowed is the one used)" in report.tables["curves"].note
+
+
+def test_the_surface_stands_beside_the_isoflop_route(report):
+    """Runs of an additive law: both routes say the same."""
+    for row in report.tables["surface"].to_records():
+        assert row["status"] == "ok"
+        assert abs(row["a"] - row["a_isoflop"]) < 0.03
+        assert abs(row["b"] - row["b_isoflop"]) < 0.03
+        assert abs(row["loss"] - row["loss_isoflop"]) < 0.02
 
 
 def test_level_and_kind_reach_the_tables(runs):
@@ -327,18 +349,21 @@ def test_hostile_names_stay_text(tmp_path):
     runs["name"] = NASTY + "]]></script><!--"
     runs.loc[runs["state"] == "crashed", "state"] = "killed"
     report = build_report(runs, tmp_path / "out", title=NASTY)
-    assert sorted(report.figures)[1:3] == ["ladder-img-src-x-onerror-alert-2",
-                                           "ladder-script-alert-1-script"]  # fmt: skip
+    assert sorted(name for name in report.figures if name.startswith("ladder")) == [
+        "ladder-img-src-x-onerror-alert-2", "ladder-script-alert-1-script",
+    ]  # fmt: skip
     page = Page()
     page.feed(report.page.read_text())
     assert {tag for tag, _ in page.tags} & {"img", "iframe", "object"} == set()
-    assert len(page.scripts) == 6  # four figures as JSON, plotly, ours
-    for attrs, text in page.scripts[:4]:
+    # Every figure as JSON, the template, plotly, ours.
+    assert len(page.scripts) == len(report.figures) + 3
+    for attrs, text in page.scripts[:-3]:
         assert attrs["type"] == "application/json"
         assert json.loads(text)["data"]
     assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
     shown = [row["suite"] for row in report.tables["optima"].to_records()]
     assert NASTY in shown
+    assert NASTY in json.loads(report.cards.read_text())
 
 
 def test_page_needs_no_network(report):
@@ -357,9 +382,84 @@ def test_tables_are_accessible(report):
     text = report.page.read_text()
     page.feed(text)
     heads = [attrs for tag, attrs in page.tags if tag == "th"]
-    assert all(attrs["scope"] in ("col", "row") for attrs in heads)
-    assert text.count("<caption>") == text.count("<table") == len(TABLES)
+    assert all(attrs["scope"] in ("col", "row", "rowgroup") for attrs in heads)
+    assert text.count("<caption>") == text.count("<table") == len(TABLES) + 2
     assert ("html", {"lang": "en"}) in page.tags
+    regions = [attrs for _, attrs in page.tags if attrs.get("role") == "region"]
+    assert len(regions) == len(TABLES) + 2  # and the fit cards
+    assert all(r["tabindex"] == "0" and {"aria-label", "aria-labelledby"} & set(r) for r in regions)
+
+
+def test_headings_go_down_one_at_a_time_and_landmarks_are_there(report):
+    page = Page()
+    page.feed(report.page.read_text())
+    tags = [tag for tag, _ in page.tags]
+    levels = [int(tag[1]) for tag in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+    assert [tags.count(tag) for tag in ("nav", "header", "main", "footer")] == [1, 1, 1, 1]
+    ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert links[0] == "#main"
+    assert all(link[1:] in ids for link in links)
+    figures = [attrs for _, attrs in page.tags if attrs.get("class") == "plot"]
+    assert all(attrs["role"] == "img" and len(attrs["aria-label"]) > 40 for attrs in figures)
+
+
+def test_each_law_has_its_card(runs, report):
+    laws = fit_isoflops(runs).laws()
+    cards = json.loads(report.cards.read_text())
+    assert {suite: Card.from_dict(card).parameters for suite, card in cards.items()} == {
+        suite: law.card().parameters for suite, law in laws.items()
+    }
+    page = report.page.read_text()
+    assert page.count('<details class="card">') == 2
+    assert "Fit card of Aster" in page
+
+
+def test_crashed_runs_are_counted_beside_the_seeds(runs, report):
+    lost = int((runs["state"] == "crashed").sum())
+    assert lost
+    note = report.tables["seeds"].note
+    assert f"Left out: {lost} run{'s' if lost > 1 else ''} without a final loss" in note
+    calm = analyse(fit_isoflops(simulate.ladder(rng=0)))
+    assert "Left out" not in next(t for t in calm.tables if t.key == "seeds").note
+
+
+def test_narrow_figures_are_kept_as_what_differs(runs, report):
+    ladder = fit_isoflops(runs)
+    parts = Page()
+    parts.feed(report.page.read_text())
+    kept = {attrs.get("id"): text for attrs, text in parts.scripts}
+    template = json.loads(kept["delphi-template"])
+    for name, fig in (
+        ("isoflop-parabolas", figures.isoflop_parabolas(ladder, mobile=True)),
+        ("floor-profile-birch", figures.floor_profile(ladder.laws()["Birch"], mobile=True)),
+    ):
+        stored = json.loads(kept[f"figure-{name}-json"])
+        want = json.loads(fig.to_json())
+        assert stored["narrow"]["layout"] | {"template": template} == want["layout"]
+        assert want["layout"] != stored["layout"] | {"template": template}
+        changed = stored["narrow"]["data"]["changed"]
+        assert [
+            {**trace, **changed.get(str(i), {})} for i, trace in enumerate(stored["data"])
+        ] == want["data"]
+
+
+def test_without_jinja_it_says_what_to_install(tmp_path):
+    code = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "from delphi.cli import main; sys.exit(main(['demo', '-o', 'out', '--quiet']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(delphi.__file__).parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "the page needs Jinja2: pip install 'delphi-scaling[report]'" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -256,7 +256,16 @@ def _add_parabolas(
     colours = theme.budget_colours(ladder.fits["budget"])
     homes = legend_homes(ladder.fits)
     add_parabolas(
-        fig, ladder, suite, colours, homes, row=row, col=col, n=N_PARABOLA, label_of=fmt_sci
+        fig,
+        ladder,
+        suite,
+        colours,
+        homes,
+        row=row,
+        col=col,
+        n=N_PARABOLA,
+        label_of=fmt_sci,
+        marks=False,
     )
     for trace in fig.data[n:]:
         trace.legendrank = None

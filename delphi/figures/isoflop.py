@@ -23,7 +23,16 @@ __all__ = ["isoflop_parabolas", "parabola_curve"]
 
 N_CURVE = 60  # where a curve was fitted
 N_TAIL = 20  # and on each side of that
-NOT_USED = "not used in the law"
+NOT_USED = "not used"
+OFF_CENTRE = "optimum off centre"
+# Why a bucket feeds no law, the gravest reason first, and how its runs are drawn.
+REASONS = {
+    "concave": "triangle-down-open",
+    "clipped": "square-open",
+    "unbracketed": "circle-open",
+    "saturated": "diamond-open",
+}
+OTHER = "hexagon-open"
 
 
 def isoflop_parabolas(ladder: IsoflopLadder, *, mobile: bool = False) -> go.Figure:
@@ -39,8 +48,9 @@ def isoflop_parabolas(ladder: IsoflopLadder, *, mobile: bool = False) -> go.Figu
     Returns
     -------
     plotly.graph_objects.Figure
-        A bucket that feeds no law has hollow points and a dotted curve, its status in the hover. A
-        windowed parabola goes on as a thin dotted line outside its window.
+        A bucket that feeds no law has hollow points, in a shape that the legend explains, and a
+        dotted curve; a hollow cross is an optimum off the centre of its runs. The whole status is
+        in the hover. A windowed parabola goes on as a thin dotted line outside its window.
 
     Examples
     --------
@@ -70,7 +80,7 @@ def isoflop_parabolas(ladder: IsoflopLadder, *, mobile: bool = False) -> go.Figu
     named = legend_homes(ladder.fits)
     for i, suite in enumerate(suites):
         add_parabolas(fig, ladder, suite, colours, named, row=i // n_cols + 1, col=i % n_cols + 1)
-    names = add_not_used_key(fig, ladder.fits)
+    names = add_status_keys(fig, ladder.fits)
     fig.update_xaxes(**theme.token_axis("Training tokens", sweep_runs(ladder)["tokens"]))
     # One scale for all panels: the suites are there to be compared.
     for axis in (*fig.select_xaxes(), *fig.select_yaxes()):
@@ -147,20 +157,37 @@ def legend_homes(fits: pd.DataFrame) -> dict[float, str]:
     return dict(ranked.drop_duplicates("budget")[["budget", "suite"]].itertuples(index=False))
 
 
-def add_not_used_key(fig: go.Figure, fits: pd.DataFrame) -> list[str]:
-    """Explain hollow points in the legend where there are any; returns all names in the legend."""
+def reason(status: str) -> str:
+    """The gravest word of the status of a bucket that feeds no law.
+
+    Examples
+    --------
+    >>> reason("window_widened, unbracketed"), reason("equal_x")
+    ('unbracketed', 'equal x')
+    """
+    words = status.split(", ")
+    return next((word for word in REASONS if word in words), words[0]).replace("_", " ")
+
+
+def off_centre(fit: Any) -> bool:
+    """Whether a bucket that is used has its optimum near an end of its runs."""
+    return bool(fit.used) and "off_centre" in fit.status.split(", ")
+
+
+def add_status_keys(fig: go.Figure, fits: pd.DataFrame) -> list[str]:
+    """Explain hollow points and crosses in the legend; returns all names in the legend."""
     names = [flops(b) for b in sorted(fits["budget"].unique())]
-    if not fits["used"].all():
-        marker = {"symbol": "circle-open", "size": 7, "color": theme.MUTED}
-        fig.add_trace(
-            go.Scatter(
-                x=[None], y=[None], mode="markers", marker=marker, name=NOT_USED, legendrank=2000
-            ),
-            row=1,
-            col=1,
-        )
-        names.append(NOT_USED)
-    return names
+    keys = {}
+    unused = {reason(status) for status in fits.loc[~fits["used"], "status"]}
+    for word in sorted(unused, key=[*REASONS, *sorted(unused - set(REASONS))].index):
+        keys[f"{NOT_USED}: {word}"] = REASONS.get(word, OTHER)
+    if any(map(off_centre, fits.itertuples(index=False))):
+        keys[OFF_CENTRE] = "x-open"
+    for rank, (name, symbol) in enumerate(keys.items()):
+        marker = {"symbol": symbol, "size": 8, "color": theme.MUTED}
+        key = {"mode": "markers", "marker": marker, "name": name, "legendrank": 2000 + rank}
+        fig.add_trace(go.Scatter(x=[None], y=[None], **key), row=1, col=1)
+    return [*names, *keys]
 
 
 def add_parabolas(
@@ -174,10 +201,12 @@ def add_parabolas(
     col: int,
     n: int = N_CURVE,
     label_of: Callable[[float], str] = flops,
+    marks: bool = True,
 ) -> None:
     """Draw the buckets of one suite into one panel: points, curve, optimum, budget by budget.
 
-    A curve has `n` points where it was fitted; `label_of` gives the name of a budget.
+    A curve has `n` points where it was fitted; `label_of` gives the name of a budget; `marks`
+    gives each reason not to use a bucket its symbol, as :func:`add_status_keys` explains them.
     """
     by_budget = dict(tuple(sweep_runs(ladder, suite).groupby("budget")))
     fits = ladder.fits[ladder.fits["suite"] == suite].sort_values("budget")
@@ -200,21 +229,24 @@ def add_parabolas(
         }
         shown = named.get(fit.budget) == suite
         colour = colours[fit.budget]
-        traces.append(_points(fit, points, suite, colour, common | {"showlegend": shown}))
+        points_in = common | {"showlegend": shown}
+        traces.append(_points(fit, points, suite, colour, marks, points_in))
         common["showlegend"] = False
         traces += _curves(fit, points["loss"].max(), colour, n, common)
         if fit.used and np.isfinite(fit.loss_star):
-            traces.append(_optimum(fit, suite, colour, common))
+            traces.append(_optimum(fit, suite, colour, marks, common))
     fig.add_traces(traces)
 
 
 def _points(
-    fit: Any, points: pd.DataFrame, suite: str, colour: str, common: dict[str, Any]
+    fit: Any, points: pd.DataFrame, suite: str, colour: str, marks: bool, common: dict[str, Any]
 ) -> go.Scatter:
     """The runs of a budget."""
     names = points.get("name", points.index)
     notes = f"<br>{NOT_USED}: {theme.safe(fit.status, 120)}" if not fit.used else ""
     symbol = "circle" if fit.used else "circle-open"
+    if marks and not fit.used:
+        symbol = REASONS.get(reason(fit.status), OTHER)
     return go.Scatter(
         x=points["tokens"].tolist(),
         y=points["loss"].tolist(),
@@ -257,15 +289,18 @@ def _curves(
         )
 
 
-def _optimum(fit: Any, suite: str, colour: str, common: dict[str, Any]) -> go.Scatter:
+def _optimum(fit: Any, suite: str, colour: str, marks: bool, common: dict[str, Any]) -> go.Scatter:
     """The vertex of a budget."""
     status = "" if fit.status == "ok" else f"<br>{theme.safe(fit.status, 120)}"
     line = {"width": 1, "color": "white"}
+    symbol = "x"
+    if marks and off_centre(fit):
+        symbol, line = "x-open", {"width": 2, "color": colour}
     return go.Scatter(
         x=[fit.tokens_star],
         y=[fit.loss_star],
         mode="markers",
-        marker={"symbol": "x", "size": 12, "color": colour, "line": line},
+        marker={"symbol": symbol, "size": 12, "color": colour, "line": line},
         customdata=[[fit.params_star, fit.tokens_star / fit.params_star]],
         hovertemplate=(
             f"<b>optimum at {common['name']} FLOPs</b><br>loss %{{y:.4f}}<br>tokens %{{x:.3s}}, "

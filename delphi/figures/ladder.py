@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
+import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
-from delphi.figures.isoflop import add_not_used_key, add_parabolas, legend_homes
+from delphi.figures.isoflop import add_parabolas, add_status_keys, legend_homes
 from delphi.figures.lawparts import (
     DIVERGED,
     FINISHED,
@@ -24,6 +26,7 @@ from delphi.figures.lawparts import (
     compute_range,
     divider_place,
     held_out_drawn,
+    law_words,
     loss_extremes,
     padded,
 )
@@ -34,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    import plotly.graph_objects as go
 
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
@@ -98,6 +100,9 @@ def ladder(
     if scores is not None and len(scores):
         glyphs = theme.glyphs(theme.suite_symbols(suites)[suite])
         title = f"Scaling law: {glyphs[0]} fitted, {glyphs[1]} held out"
+    posterior = None if posteriors is None else posteriors.get(suite)
+    words = textwrap.wrap(law_words(laws.get(suite), posterior), 46)
+    title = "<br>".join([title, *(f'<span style="font-size:11px">{line}</span>' for line in words)])
     titles = ("IsoFLOP parabolas", title)
     fig = (
         make_subplots(rows=2, cols=1, vertical_spacing=MOBILE_GAP, subplot_titles=titles)
@@ -109,9 +114,8 @@ def ladder(
     # Colours by all budgets of the report, so that a budget looks the same everywhere.
     colours = theme.budget_colours(ladder.fits["budget"])
     add_parabolas(fig, few, suite, colours, legend_homes(fits), row=1, col=1)
-    names = add_not_used_key(fig, fits)
+    names = add_status_keys(fig, fits)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
-    posterior = None if posteriors is None else posteriors.get(suite)
     size = MOBILE_PANEL if mobile else PANEL
     _add_law_panel(fig, ladder, laws.get(suite), suite, scores, posterior, size)
     fig.update_xaxes(
@@ -119,7 +123,8 @@ def ladder(
     )
     fig.update_yaxes(type="log", title_text=theme.loss_title(ladder.runs), row=1, col=1)
     fig.update_layout(legend_title_text="Compute (FLOPs)")
-    return theme.finish(fig, MOBILE_HEIGHT if mobile else HEIGHT, names, mobile=mobile)
+    top = 34 if mobile else 34 + 14 * len(words)
+    return theme.finish(fig, MOBILE_HEIGHT if mobile else HEIGHT, names, top, mobile=mobile)
 
 
 def _add_law_panel(
@@ -201,15 +206,11 @@ def _label(
         compute = np.geomspace(*x_range, N_CURVE)
         obstacles.append(panel.pixels(np.log10(compute), np.log10(law.predict(compute))))
     spots = place_labels(panel, points, texts, np.concatenate(obstacles))
-    for spot, px, py, text in zip(spots, x, y, texts, strict=True):
-        if text:
-            fig.add_annotation(
-                x=float(px),
-                y=float(py),
-                xref="x2",
-                yref="y2",
-                text=text,
-                font={"size": 11, "color": theme.INK},
-                arrowcolor=theme.RULE,
-                **spot.annotation(),
-            )
+    look = {"font": {"size": 11, "color": theme.INK}, "arrowcolor": theme.RULE}
+    look |= {"xref": "x2", "yref": "y2"}
+    # All at once: adding one annotation, plotly looks at all of them again.
+    fig.layout.annotations += tuple(
+        go.layout.Annotation(x=float(px), y=float(py), text=text, **look, **spot.annotation())
+        for spot, px, py, text in zip(spots, x, y, texts, strict=True)
+        if text
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,23 @@ DIVERGED = "Run Diverged"
 FINISHED = "finished"  # any other state: no final loss
 NO_LAW = "no law could be fitted"
 NO_OPTIMUM = "no optimum, so no law"
+
+
+def law_words(law: PowerLaw | None, posterior: LawPosterior | None = None) -> str:
+    """What is to be known of a law, from its status and its posterior's; "" if all is well."""
+    said = ", ".join(fit.status for fit in (law, posterior) if fit is not None)
+    words = dict.fromkeys(word.replace("_", " ") for word in said.split(", ") if word)
+    return ", ".join(word for word in words if word != "ok")
+
+
+def with_words(name: str, words: str, width: int = 34) -> str:
+    """A legend entry with the words of a status under it, on lines of about `width` characters."""
+    return "<br>".join([name, *textwrap.wrap(words, width)]) if words else name
+
+
+def _group(name: str) -> str:
+    """A key that is no property of every JavaScript object: a suite may be called constructor."""
+    return name if " " in name else f"={name}"
 
 
 def compute_range(
@@ -130,7 +148,7 @@ def add_band(
             fill="toself",
             fillcolor=theme.light(colour),
             name=f"{name}: 95% interval of the law",
-            legendgroup=name,
+            legendgroup=_group(name),
             showlegend=False,
             hoverinfo="skip",
         ),
@@ -152,7 +170,7 @@ def add_optima(
             mode="markers",
             marker={"size": 9} | marker,
             name=name,
-            legendgroup=name,
+            legendgroup=_group(name),
             customdata=optima[["tokens_star", "params_star"]].to_numpy(float).tolist(),
             hovertemplate=(
                 f"{name}: IsoFLOP optimum<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<br>"
@@ -185,7 +203,7 @@ def add_law(
             mode="lines",
             line={"width": 2, "color": colour, "dash": "dash", "simplify": False},
             name=f"{name}: law",
-            legendgroup=name,
+            legendgroup=_group(name),
             showlegend=False,
             hovertemplate=f"{name}: law<br>%{{x:.3e}} FLOPs<br>loss %{{y:.4f}}<extra></extra>",
         ),
@@ -222,7 +240,7 @@ def add_held_out(
                     "line": {"width": 2.5, "color": colours[suite]},
                 },
                 name=f"{name}: held out",
-                legendgroup=name,
+                legendgroup=_group(name),
                 showlegend=False,
                 customdata=[
                     [int(n), theme.error_text(e)]
@@ -250,7 +268,7 @@ def add_held_out(
                     "line": {"width": 3, "color": colours[suite]},
                 },
                 name=f"{name}: diverged",
-                legendgroup=name,
+                legendgroup=_group(name),
                 showlegend=False,
                 customdata=rows["loss"].tolist(),
                 hovertemplate=(

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from delphi.figures import theme
-from delphi.figures.lawparts import NO_LAW
+from delphi.figures.lawparts import NO_LAW, law_words, with_words
 from delphi.figures.thin import drawn, sweep_runs
 from delphi.overtraining import FAR, SOURCES
 from delphi.shorthand import flops
@@ -34,6 +34,7 @@ N_LINE = 160  # of a law
 REACH = 1e3  # a line that meets nothing is drawn to so many times the compute of the forecast
 PAD = 0.02  # decades a budget's curve goes on beyond its runs
 LABEL = {"size": 12, "color": theme.INK}
+THROUGH = "Fit through optima"
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ def overtraining_forecast(
     active = int(np.argmin([abs(math.log(s.scale / start)) for s in shifts]))
     note = _above if mobile else _corner
     fig = draw(buckets, optimum, end, shifts, active, colours=(colour, theme.INK), note=note)
+    through = next(trace for trace in fig.data if trace.name == THROUGH)
+    through.name = with_words(THROUGH, law_words(law))
     x_range, y_range = _ranges(buckets, optimum, end, shifts)
     seen = np.array([10.0 ** x_range[0], 10.0 ** x_range[1]])
     fig.update_xaxes(**theme.token_axis("Training tokens", _series(seen)))
@@ -244,13 +247,14 @@ def draw(
     n_still = len(fig.data)
     fig.add_traces(_moving(buckets, shifts[active], end, colour, ink))
     fig.frames = [
-        go.Frame(
-            name=str(shift.scale),
-            data=[{"type": "scatter"} | part for part in _moved(shift, end)],
-            traces=list(range(n_still, len(fig.data))),
-            layout={"annotations": [note(shift, end)]}
+        # As dicts: plotly would check frame objects twice.
+        {
+            "name": str(shift.scale),
+            "data": [{"type": "scatter"} | part for part in _moved(shift, end)],
+            "traces": list(range(n_still, len(fig.data))),
+            "layout": {"annotations": [note(shift, end)]}
             | ({"xaxis": {"range": x_range(shift)}} if x_range else {}),
-        )
+        }
         for shift in shifts
     ]
     now = {"duration": 0}
@@ -327,7 +331,7 @@ def _still(
             y=optimum.loss,
             mode="lines",
             line={"width": 2, "color": ink, "simplify": False},
-            name="Fit through optima",
+            name=THROUGH,
             customdata=optimum.compute,
             hovertemplate=f"law at the optimum{law}",
         )

@@ -23,8 +23,10 @@ from delphi.figures.lawparts import (
     compute_range,
     divider_place,
     held_out_drawn,
+    law_words,
     loss_extremes,
     padded,
+    with_words,
 )
 from delphi.figures.place import Panel, place_labels
 from delphi.figures.thin import LABELS, first_suites, spread
@@ -72,7 +74,8 @@ def scaling_law_asymptote(
     -------
     plotly.graph_objects.Figure
         Filled markers were fitted, hollow ones were not. The dotted rule stands at the largest
-        fitted compute. Of many suites or points some are drawn; see `delphi.figures.thin`.
+        fitted compute. The legend gives the status of each law. Of many suites or points some are
+        drawn; see `delphi.figures.thin`.
 
     Examples
     --------
@@ -98,10 +101,13 @@ def scaling_law_asymptote(
     y_hi = highs + 0.12 * span
     for suite in suites:
         add_band(fig, bands.get(suite), suite, colours[suite], x_lo, x_hi)
+    names = []
     for suite in suites:
         add_optima(fig, ladder, suite, marker={"color": colours[suite], "symbol": symbols[suite]})
+        words = law_words(laws.get(suite), bands.get(suite))
+        fig.data[-1].name = with_words(fig.data[-1].name, words)
+        names.append(fig.data[-1].name)
         add_law(fig, laws.get(suite), suite, colours[suite], x_lo, x_hi)
-    names = [theme.safe(s) for s in suites]
     if held_out is not None and len(held_out):
         ceiling = y_hi - 0.05 * span
         add_held_out(fig, held_out, colours, symbols, ceiling)
@@ -140,7 +146,8 @@ def law_curve(law: PowerLaw, *, mobile: bool = False) -> go.Figure:
     Examples
     --------
     >>> import delphi
-    >>> law = delphi.fit_power_law([1e18, 1e19, 1e20, 1e21], [4.0, 3.25, 2.75, 2.42])
+    >>> C = [1e18, 1e19, 1e20, 1e21, 1e22]
+    >>> law = delphi.fit_power_law(C, [4.0, 3.25, 2.75, 2.42, 2.21])
     >>> fig = delphi.figures.law_curve(law)
     """
     fig = go.Figure()
@@ -156,6 +163,12 @@ def law_curve(law: PowerLaw, *, mobile: bool = False) -> go.Figure:
         y_range = (floor - 0.06 * span, high + 0.12 * span)
         _add_floors(fig, {name: law.L_inf}, {name: colour}, y_range)
         fig.update_yaxes(range=y_range)
+    words = law_words(law)
+    if words:
+        fig.add_annotation(
+            x=1, y=1, xref="paper", yref="paper", xanchor="right", yanchor="top", align="right",
+            showarrow=False, text=with_words("status:", words),
+        )  # fmt: skip
     width, height = (MOBILE_WIDTH, MOBILE_HEIGHT) if mobile else (WIDTH, HEIGHT)
     add_divider(fig, last if law.ok else None, x_range, width)
     fig.update_xaxes(**theme.compute_axis(*x_range) | {"title_text": "Compute"})
@@ -174,7 +187,7 @@ def _add_floors(
     # Values of lines closer than a line of text share one label, above the highest of them.
     labels: list[tuple[float, list[str]]] = []
     for suite, floor in sorted(floors.items(), key=lambda item: -item[1]):
-        text = f'<span style="color:{colours[suite]}">{floor:.3f}</span>'
+        text = f'<span style="color:{theme.for_text(colours[suite])}">{floor:.3f}</span>'
         shown = floor > y_range[0]
         top = floor if shown else -math.inf
         if labels and (labels[-1][0] - top < 0.06 * span or labels[-1][0] == top):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi.figures import theme
+from delphi.figures.lawparts import law_words
 from delphi.figures.thin import spread
 from delphi.powerlaw import PowerLaw
 from delphi.profile import likelihood_bound
@@ -42,6 +44,7 @@ def floor_profile(law: PowerLaw, at: float | None = None, *, mobile: bool = Fals
     plotly.graph_objects.Figure
         Three panels over L_inf: rms residual, alpha, forecast. The part inside the 95%
         likelihood region of one quantity is drawn bold, with its neighbourhood. Flat is ignorance.
+        Above them stands what the law's status has to say.
 
     Examples
     --------
@@ -89,7 +92,15 @@ def floor_profile(law: PowerLaw, at: float | None = None, *, mobile: bool = Fals
         fig.update_xaxes(title_text="L_inf", **where)
         fig.update_yaxes(title_text=title, **where)
     height = 640 if mobile else 260
-    return theme.finish(fig, height, ["outside", "inside 95%"], top=18, mobile=mobile)
+    words = law_words(law)
+    lines = textwrap.wrap(f"Status of the law: {words}", 44 if mobile else 90) if words else []
+    if lines:
+        place: dict[str, Any] = {"x": 0, "y": 1, "xref": "paper", "yref": "paper", "yshift": 6}
+        look: dict[str, Any] = {"xanchor": "left", "yanchor": "bottom", "align": "left"}
+        look["showarrow"] = False
+        fig.add_annotation(text="<br>".join(lines), font={"size": 12}, **place, **look)
+    top = 18 + 16 * len(lines)
+    return theme.finish(fig, height, ["outside", "inside 95%"], top=top, mobile=mobile)
 
 
 def _near(table: pd.DataFrame, inside: NDArray[np.bool_], best: float) -> pd.DataFrame:

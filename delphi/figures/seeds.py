@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from delphi.figures import theme
+from delphi.figures.lawparts import law_words, with_words
 from delphi.figures.thin import LABELS, spread
 from delphi.heldout import is_crashed
 from delphi.runs import round_sig
@@ -109,6 +110,8 @@ def lucky_seeds(
     level, method = (band[name].iloc[0] if len(band) else "" for name in ("level", "method"))
     between = "<br>" if mobile else " by "
     words = f"{level:.0%} interval{between}{theme.safe(method, 40)}" if len(band) else "no forecast"
+    status = law_words(law)
+    words = with_words(words, f"law: {status}" if status else "")
     key = {"size": 14, "symbol": "square", "color": theme.light(colour, 0.4)}
     for name, look in ((words, key), (RUNS, marker)):
         fig.add_trace(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from delphi.columns import loss_unit
-from delphi.shorthand import count, percent, printable
+from delphi.shorthand import count, percent, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,11 +96,7 @@ pio.templates[NAME] = _template()
 
 def safe(label: object, limit: int = 64) -> str:
     """A name from the data as plotly text: one line, cut in the middle, nothing interpreted."""
-    text = printable(label)
-    if len(text) > limit:
-        head = (limit - 1) * 2 // 3
-        text = text[:head] + "\u2026" + text[len(text) - (limit - 1 - head) :]
-    return html.escape(text, quote=False).translate(_UNSAFE)
+    return html.escape(shortened(label, limit), quote=False).translate(_UNSAFE)
 
 
 def wrapped(label: object, width: int, lines: int = 2) -> str:
@@ -119,6 +115,23 @@ def light(colour: str, opacity: float = 0.2) -> str:
     """A palette colour for an area behind lines of the same colour."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def for_text(colour: str) -> str:
+    """A palette colour, darkened until a text in it has a contrast of 4.5 on white (WCAG AA).
+
+    Examples
+    --------
+    >>> for_text("#2F55B0"), for_text("#C4650A")
+    ('#2F55B0', '#B45D09')
+    """
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], float)
+    for share in np.linspace(1, 0, 51):
+        c = np.rint(rgb * share) / 255
+        linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5:
+            break
+    return "#{:02X}{:02X}{:02X}".format(*np.rint(rgb * share).astype(int))
 
 
 def suite_colours(suites: Sequence[str]) -> dict[str, str]:

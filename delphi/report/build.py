@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -15,19 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from delphi.heldout import FORECAST_AT
 from delphi.report.content import Analysis, analyse
-from delphi.shorthand import flops
+from delphi.report.drawings import drawings, listed
+from delphi.shorthand import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import plotly.graph_objects as go
-
+    from delphi.card import Card
     from delphi.isoflop import IsoflopLadder
+    from delphi.report.drawings import Drawing
     from delphi.report.tables import Table
 
 __all__ = ["Report", "build_report", "write_report"]
 
-PAGE = "index.html"
+PAGE, CARD_FILE = "index.html", "cards.json"
+CARDS = 12  # on the page; the file has them all
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Report:
         Where the report is, and its page.
     figures : mapping of str to Path
         Plotly JSON files by figure name.
+    cards : Path
+        The fit cards of all laws, by suite, as JSON.
     tables : mapping of str to Table
         The tables by key; ``print(report.tables["laws"].to_text())``.
     reading : tuple of str
@@ -49,6 +54,7 @@ class Report:
     directory: Path
     page: Path
     figures: Mapping[str, Path]
+    cards: Path
     tables: Mapping[str, Table]
     reading: tuple[str, ...]
 
@@ -87,6 +93,8 @@ def build_report(
     ------
     DataError
         If the runs cannot be read.
+    ImportError
+        Without plotly or Jinja2.
     OSError
         If `out_dir` cannot be written. Whatever ends it early, an existing report stays as it was
         and nothing half-written is left.
@@ -96,7 +104,7 @@ def build_report(
     >>> import tempfile, delphi
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     report = delphi.report.build_report(delphi.simulate.ladder(rng=0), folder)
-    >>> sorted(report.figures)[0]
+    >>> list(report.figures)[0]
     'isoflop-parabolas'
     """
     check_target(out_dir)
@@ -140,19 +148,26 @@ def write_report(
     progress: bool = False,
 ) -> Report:
     """Write an analysis into a directory; see :func:`build_report`."""
-    from delphi import figures
     from delphi._version import __version__
     from delphi.figures.export import write_text
     from delphi.report.page import Plot, render_page
 
     out = Path(out_dir)
-    heading = title or "Scaling laws of " + _listed(analysis.ladder.suites)
+    suites = analysis.ladder.suites
+    heading = title or "Scaling laws of " + listed([shortened(suite) for suite in suites])
+    cards = _cards(analysis)
     with _staged(out) as stage:
         plots = []
-        for name, caption_title, caption, fig in _bar(_figures(analysis), analysis, progress):
-            figures.write_json(fig, stage / f"{name}.json")
-            json = (stage / f"{name}.json").read_text(encoding="utf-8")
-            plots.append(Plot(name, caption_title, caption, json))
+        for drawing in _bar(drawings(analysis, slugs(suites)), progress):
+            wide, narrow = drawing.draw(False), drawing.draw(True)
+            text = wide.to_json()
+            write_text(text, stage / f"{drawing.name}.json")
+            plots.append(
+                Plot(
+                    drawing.name, drawing.title, drawing.caption, text,
+                    narrow=narrow.to_json(), group=drawing.group,
+                )
+            )  # fmt: skip
         page = render_page(
             heading,
             analysis.tables[0].note,
@@ -160,110 +175,44 @@ def write_report(
             plots,
             analysis.tables,
             __version__,
+            cards=dict(list(cards.items())[:CARDS]),
+            cards_note=_cards_note(len(cards)),
         )
+        write_text(_cards_json(cards), stage / CARD_FILE)
         write_text(page, stage / PAGE)
     return Report(
         directory=out,
         page=out / PAGE,
         figures={plot.name: out / f"{plot.name}.json" for plot in plots},
+        cards=out / CARD_FILE,
         tables={table.key: table for table in analysis.tables},
         reading=analysis.reading,
     )
 
 
-def _figures(analysis: Analysis) -> Iterator[tuple[str, str, str, go.Figure]]:
-    """Name, title, caption and figure, one after the other; captions say what is in the figure."""
-    from delphi import figures
-    from delphi.figures.thin import SUITES, drawn_note, law_note
-
-    ladder, laws, held_out = analysis.ladder, analysis.laws, analysis.held_out
-    posteriors = analysis.posteriors
-    yield (
-        "isoflop-parabolas",
-        "IsoFLOP parabolas",
-        _said(
-            "Loss against tokens at fixed compute; a cross marks each optimum."
-            if len(ladder.optima)
-            else "Loss against tokens at fixed compute. No budget has an optimum.",
-            ""
-            if ladder.fits["used"].all()
-            else "Hollow points and dotted curves are budgets that feed no law.",
-            "Dotted beyond the runs that a curve was fitted to." if ladder.window else "",
-            drawn_note(ladder),
-        ),
-        figures.isoflop_parabolas(ladder),
-    )
-    fig = figures.scaling_law_asymptote(ladder, laws, held_out, posteriors)
-    yield (
-        "scaling-law-asymptote",
-        "Scaling laws",
-        _said(*_law_caption(analysis, fig), law_note(ladder, held_out)),
-        fig,
-    )
-    for suite, slug in list(slugs(ladder.suites).items())[:SUITES]:
-        own = held_out[held_out["suite"] == suite]
-        compared = ", and how held-out runs compare with it" if len(own) else ""
-        fitted = suite in set(ladder.optima["suite"])
-        last = len(ladder.suites) > SUITES and suite == ladder.suites[SUITES - 1]
-        yield (
-            f"ladder-{slug}",
-            f"Ladder of {suite}",
-            _said(
-                "Left: the parabolas.",
-                f"Right: the law through their optima, light its 95% interval{compared}."
-                if fitted
-                else "Right: nothing, for no budget has an optimum.",
-                drawn_note(ladder, suite),
-                law_note(ladder, own, suite),
-                f"Of {len(ladder.suites)} suites the first {SUITES} have such a figure."
-                if last
-                else "",
-            ),
-            figures.ladder(ladder, laws, suite, held_out, posteriors),
-        )
-
-
-def _law_caption(analysis: Analysis, fig: go.Figure) -> list[str]:
-    """What is seen in the figure of the laws."""
-    from delphi.figures.thin import first_suites
-
-    if analysis.ladder.optima.empty:
-        return ["No budget has an optimum, so there is no law to draw."]
-    traces = fig.data
-    without = [
-        s for s in first_suites(analysis.ladder) if s not in set(analysis.ladder.optima["suite"])
-    ]
-    curve = any(t.mode == "lines" and t.fill is None for t in traces)
-    rule = [shape.x0 for shape in fig.layout.shapes if shape.x0 == shape.x1]
-    return [
-        "Loss at the optimum against compute.",
-        "Dashed: the law by least squares." if curve else "",
-        "Light: its 95% interval (posterior)." if any(t.fill for t in traces) else "",
-        "Dotted: its floor L_inf." if any(s.y0 == s.y1 for s in fig.layout.shapes) else "",
-        "Hollow: held-out runs, which no fit has seen." if len(analysis.held_out) else "",
-        f"Fitting ends at {flops(rule[0])} FLOPs, the largest fitted compute." if rule else "",
-        f"Without an optimum: {_listed(without)}." if without else "",
-    ]
-
-
-def _said(*sentences: str) -> str:
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _bar(
-    items: Iterable[tuple[str, str, str, go.Figure]], analysis: Analysis, progress: bool
-) -> Iterable[tuple[str, str, str, go.Figure]]:
+def _bar(items: Iterable[Drawing], progress: bool) -> Iterable[Drawing]:
     if not progress:
         return items
     from tqdm.auto import tqdm
 
-    from delphi.figures.thin import SUITES
-
-    total = 2 + min(len(analysis.ladder.suites), SUITES)
-    bar: Iterable[tuple[str, str, str, go.Figure]] = tqdm(
-        items, total=total, desc="figures", unit="figure", leave=False
-    )
+    known = list(items)
+    bar: Iterable[Drawing] = tqdm(known, desc="figures", unit="figure", leave=False)
     return bar
+
+
+def _cards(analysis: Analysis) -> dict[str, Card]:
+    """The fit card of each law."""
+    return {suite: law.card() for suite, law in analysis.laws.items() if law.ok}
+
+
+def _cards_json(cards: Mapping[str, Card]) -> str:
+    values = {suite: card.to_dict() for suite, card in cards.items()}
+    return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+
+def _cards_note(n: int) -> str:
+    shown = f" Here are the first {CARDS} of {n:,}." if n > CARDS else ""
+    return f"What each law is, what it was fitted to and how; also in {CARD_FILE}.{shown}"
 
 
 def slugs(names: Sequence[str]) -> dict[str, str]:
@@ -280,11 +229,6 @@ def slugs(names: Sequence[str]) -> dict[str, str]:
         out[name] = slug
         taken.add(slug)
     return out
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:3]) + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
-    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
 
 
 def _nearest(path: Path) -> Path:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from delphi.report.surfaces import fit_suites, surface_table
 from delphi.report.tables import Column, Table, from_frame, plain_status
-from delphi.shorthand import flops
+from delphi.shorthand import flops, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from delphi.backtesting import Backtest
     from delphi.isoflop import IsoflopLadder
+    from delphi.overtraining import OvertrainingCost
     from delphi.powerlaw import PowerLaw
 
-__all__ = ["check_tables"]
+__all__ = ["Checks", "check"]
 
 SUITE = Column("suite", "suite")
 FIRST = 4  # budgets before the first forecast of a back-test
@@ -27,10 +31,27 @@ COST_SUITES = 12
 MOST_BUCKETS = 500  # each is fitted five times, and once more for every run left out
 
 
-def check_tables(
-    ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFrame
-) -> list[Table]:
-    """The tables, each with a note that says why where it is empty.
+@dataclass(frozen=True)
+class Checks:
+    """What the laws were questioned with.
+
+    Attributes
+    ----------
+    backtest : Backtest or None
+        None where there are too few or too many budgets.
+    costs : mapping of suite to OvertrainingCost
+        At `COST_AT`, of the first suites.
+    tables : tuple of Table
+        Each with a note that says why where it is empty.
+    """
+
+    backtest: Backtest | None
+    costs: Mapping[str, OvertrainingCost]
+    tables: tuple[Table, ...]
+
+
+def check(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFrame) -> Checks:
+    """Compare curves and surfaces, back-test, cost training off the optimum, and look at the seeds.
 
     Parameters
     ----------
@@ -38,13 +59,21 @@ def check_tables(
     laws : mapping of suite to PowerLaw
     runs : DataFrame
         The ladder's runs with run_type and state.
+
+    Returns
+    -------
+    Checks
     """
-    return [
+    test, backtests = _backtest(ladder, runs)
+    costs, refused = _costs(ladder, laws)
+    tables = (
         _curves_table(ladder, runs),
-        _backtest_table(ladder, runs),
-        _cost_table(ladder, laws),
+        surface_table(ladder, fit_suites(ladder)),
+        backtests,
+        _cost_table(ladder, costs, refused),
         _seeds_table(runs),
-    ]
+    )
+    return Checks(test, costs, tables)
 
 
 def _curves_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
@@ -91,7 +120,7 @@ def _curves_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     return table(note, rows)
 
 
-def _backtest_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
+def _backtest(ladder: IsoflopLadder, runs: pd.DataFrame) -> tuple[Backtest | None, Table]:
     """Forecasts from the smaller budgets against the larger ones."""
     from delphi.backtesting import backtest
     from delphi.errors import DataError
@@ -115,32 +144,52 @@ def _backtest_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:
     sizes = ladder.fits.groupby("suite").size()
     cutoffs = int((sizes - FIRST + 1).clip(lower=0)[sizes > FIRST].sum())
     if not cutoffs:
-        return table(f"Skipped: no suite has more than {FIRST} budgets.")
+        return None, table(f"Skipped: no suite has more than {FIRST} budgets.")
     if cutoffs > MOST_CUTOFFS:
-        return table(
+        return None, table(
             f"Skipped: {cutoffs:,} cutoffs, more than the {MOST_CUTOFFS} a report tries; "
             "delphi.backtest does them all."
         )
     try:
         curve: Any = ladder.curve
-        scores = backtest(runs, first=FIRST, curve=curve, n_boot=0).scores
+        test = backtest(runs, first=FIRST, curve=curve, n_boot=0)
     except DataError as error:
-        return table(f"Skipped: {error}.")
-    order = scores.sort_values(["target", "reach"], ascending=False, kind="stable")
+        return None, table(f"Skipped: {error}.")
+    order = test.scores.sort_values(["target", "reach"], ascending=False, kind="stable")
     note = (
         f"Each suite fitted up to its {FIRST}th budget, its {FIRST + 1}th and so on, and what lay "
         "beyond forecast: the optima of larger budgets and the held-out runs. Errors are absolute "
         "and in percent of the loss; inside and width are of the 95% interval, where there is one. "
         "A forecast should beat the log-log line and the last value."
     )
-    return table(note, order)
+    return test, table(note, order)
 
 
-def _cost_table(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw]) -> Table:
-    """Extra loss, and extra compute for the same loss, off the optimum."""
+def _costs(
+    ladder: IsoflopLadder, laws: Mapping[str, PowerLaw]
+) -> tuple[dict[str, OvertrainingCost], dict[str, str]]:
+    """The cost of every suite at all scales of table and figure, or why there is none."""
     from delphi.errors import DataError, FitWarning
-    from delphi.overtraining import overtraining_cost
+    from delphi.overtraining import SCALES, overtraining_cost
 
+    scales = sorted({*SCALES, *COST_SCALES})
+    costs, refused = {}, {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FitWarning)  # the status column says it
+        for suite in ladder.suites[:COST_SUITES]:
+            try:
+                costs[suite] = overtraining_cost(
+                    ladder, laws, suite=suite, at=COST_AT, scales=scales, n_boot=N_BOOT
+                )
+            except DataError as error:
+                refused[suite] = str(error)
+    return costs, refused
+
+
+def _cost_table(
+    ladder: IsoflopLadder, costs: Mapping[str, OvertrainingCost], refused: Mapping[str, str]
+) -> Table:
+    """Extra loss, and extra compute for the same loss, off the optimum."""
     columns = (
         SUITE,
         Column("scale", "tokens over optimal", "number"),
@@ -156,24 +205,18 @@ def _cost_table(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw]) -> Table:
     )
     title = f"Off the optimum at {flops(COST_AT)} FLOPs"
     rows = pd.DataFrame(columns=[column.key for column in columns])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FitWarning)  # the status column says it
-            costs = [
-                overtraining_cost(
-                    ladder, laws, suite=suite, at=COST_AT, scales=COST_SCALES, n_boot=N_BOOT
-                )
-                for suite in ladder.suites[:COST_SUITES]
-            ]
-    except DataError as error:
-        return from_frame("off_optimum", title, f"Skipped: {error}.", columns, rows)
-    rows = pd.concat([cost.table for cost in costs], ignore_index=True)
+    skipped = [f"Skipped: {printable(suite)}: {why}." for suite, why in refused.items()]
+    if not costs:
+        return from_frame("off_optimum", title, " ".join(skipped), columns, rows)
+    rows = pd.concat([cost.table for cost in costs.values()], ignore_index=True)
+    rows = rows[rows["scale"].isin(COST_SCALES)].reset_index(drop=True)
     rows["status"] = rows["status"].map(plain_status)
     note = (
         "What training on more or fewer tokens than optimal costs at the same compute: extra loss, "
         "and the compute that would make it good. Low and high are "
-        f"{100 * costs[0].level:g}% limits by {rows['method'].iloc[0]}."
+        f"{100 * next(iter(costs.values())).level:g}% limits by {rows['method'].iloc[0]}."
     )
+    note = " ".join([note, *skipped])
     if len(ladder.suites) > COST_SUITES:
         note += f" The first {COST_SUITES} of {len(ladder.suites):,} suites."
     return from_frame("off_optimum", title, note, columns, rows)
@@ -202,8 +245,12 @@ def _seeds_table(runs: pd.DataFrame) -> Table:
     except DataError as error:
         noise = pd.DataFrame(columns=[column.key for column in columns])
         return from_frame("seeds", "Noise between seeds", f"Skipped: {error}.", columns, noise)
+    left_out = noise.attrs["left_out"]
     noise = noise[noise["dof"].to_numpy(float) > 0]
     note = "Run-to-run standard deviation of the loss, from runs that differ in their seed alone."
     if noise.empty:
         note = "Skipped: no run was repeated with another seed."
+    if left_out:
+        runs_ended = "1 run" if left_out == 1 else f"{left_out:,} runs"
+        note += f" Left out: {runs_ended} without a final loss (crashed or still running)."
     return from_frame("seeds", "Noise between seeds", note, columns, noise)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from delphi.heldout import FORECAST_AT, is_crashed
-from delphi.report.checks import check_tables
+from delphi.report.checks import Checks, check
 from delphi.report.reading import decades_from, read_aloud
 from delphi.report.tables import Column, Table, from_frame, plain_status
 from delphi.runs import left_out_table
@@ -48,6 +48,8 @@ class Analysis:
         What :func:`delphi.heldout.score_held_out` returned.
     forecasts : DataFrame
         What ``ladder.forecast`` returns, and ``least_squares``, the point of the law.
+    checks : Checks
+        Back-test and cost off the optimum.
     tables : tuple of Table
     reading : tuple of str
         The result in sentences.
@@ -58,6 +60,7 @@ class Analysis:
     posteriors: Mapping[str, LawPosterior]
     held_out: pd.DataFrame
     forecasts: pd.DataFrame
+    checks: Checks
     tables: tuple[Table, ...]
     reading: tuple[str, ...]
 
@@ -102,6 +105,7 @@ def analyse(
     noise = ladder.run_noise() if kind == "new run" else {}
     options: dict[str, Any] = {"noise": noise, "level": level, "kind": kind}
     forecasts = _forecasts(laws, posteriors, forecast_at, options)
+    checks = check(ladder, laws, runs)
     tables = [
         _data_table(ladder, runs),
         _left_out_table(ladder, runs),
@@ -111,12 +115,14 @@ def analyse(
         _laws_table(laws, posteriors, shared_floor, level),
         _forecast_table(forecasts, shared_floor, kind),
         _held_out_table(held_out, laws),
-        *check_tables(ladder, laws, runs),
+        *checks.tables,
     ]
     if "truth" in ladder.runs.attrs:
         tables.append(truth_table(ladder, laws, forecasts))
     reading = read_aloud(ladder, laws, posteriors, held_out, forecasts)
-    return Analysis(ladder, laws, posteriors, held_out, forecasts, tuple(tables), tuple(reading))
+    return Analysis(
+        ladder, laws, posteriors, held_out, forecasts, checks, tuple(tables), tuple(reading)
+    )
 
 
 def _forecasts(

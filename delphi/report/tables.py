@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import textwrap
 import unicodedata
@@ -124,29 +123,6 @@ class Table:
             lines.append("  " + "  ".join(cells).rstrip())
         return "\n".join(lines)
 
-    def to_html(self, most: int = PAGE_ROWS) -> str:
-        """The table as an HTML element; every text escaped, the first column heads its row."""
-        note, rows = self.shown(most)
-        head = "".join(
-            f'<th scope="col"{_css(c)}>{html.escape(c.label)}</th>' for c in self.columns
-        )
-        body = []
-        for row in rows:
-            cells = []
-            for i, (column, cell) in enumerate(zip(self.columns, row, strict=True)):
-                text = html.escape(column.text(cell))
-                tag, scope = ("th", ' scope="row"') if i == 0 else ("td", "")
-                cells.append(f"<{tag}{scope}{_css(column)}>{text}</{tag}>")
-            body.append("<tr>" + "".join(cells) + "</tr>")
-        if not body:
-            body = [f'<tr><td colspan="{len(self.columns)}">none</td></tr>']
-        return (
-            f'<table id="table-{self.key}"><caption><strong>{html.escape(self.title)}</strong> '
-            f"{html.escape(note)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>"
-            + "\n".join(body)
-            + "</tbody></table>"
-        )
-
 
 def from_frame(
     key: str, title: str, note: str, columns: Sequence[Column], frame: pd.DataFrame
@@ -173,10 +149,6 @@ def plain_status(*statuses: str) -> str:
 def _plain(cell: Any) -> Cell:
     value = cell.item() if hasattr(cell, "item") else cell
     return value if isinstance(value, str | int | float | bool) else None
-
-
-def _css(column: Column) -> str:
-    return ' class="n"' if column.numeric else ""
 
 
 def _width(text: str) -> int:
