@@ -549,7 +549,7 @@ def test_real_runs_page(data_dir, tmp_path, visit):
     seen = visit(tmp_path / "out" / "index.html")
     assert seen.said == []
     traces = seen.traces()
-    assert len(traces) == 14
+    assert len(traces) == 17
     assert all(traces.values())
     text = seen.page.inner_text("body")
     for said in ("not used: concave", "optimum off centre", "floor not identified"):

@@ -56,14 +56,14 @@ def test_report_is_complete(report):
         "floor-profile-birch.json", "index.html", "isoflop-parabolas.json", "ladder-aster.json",
         "ladder-birch.json", "lucky-seeds-aster.json", "lucky-seeds-birch.json",
         "overtraining-forecast-aster.json", "overtraining-forecast-birch.json",
-        "scaling-law-asymptote.json",
+        "scaling-law-asymptote.json", "surface-aster.json", "surface-birch.json",
     ]  # fmt: skip
     for path in report.figures.values():
         frames = {"frames"} if "forecast" in path.name else set()
         assert set(json.loads(path.read_text())) == {"data", "layout"} | frames
     page = report.page.read_text()
     assert [page.count(f'id="table-{key}"') for key in TABLES] == [1] * len(TABLES)
-    assert page.count('class="plot"') == len(report.figures) == 11
+    assert page.count('class="plot"') == len(report.figures) == 13
     assert page.count("plotly.js v") == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.page = None
@@ -195,7 +195,7 @@ def test_many_suites_and_budgets_stay_within_bounds(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", delphi.FitWarning)
         report = build_report(runs, tmp_path / "out")
-    assert len(report.figures) == 2 + 3 * 12
+    assert len(report.figures) == 2 + 4 * 12
     page = report.page.read_text()
     for text in (
         "the first 12 of 14 suites", "24 of up to 28 budgets of a suite",

@@ -38,12 +38,14 @@ def _runs(points: Any, **marker: Any) -> go.Scatter:
     )  # fmt: skip
 
 
-def surface_contours(law: SurfaceLaw) -> go.Figure:
+def surface_contours(law: SurfaceLaw, *, mobile: bool = False) -> go.Figure:
     """Iso-loss contours over params and tokens with the runs and the compute-optimal line.
 
     Parameters
     ----------
     law : SurfaceLaw
+    mobile : bool
+        Lay it out for a screen 360 px wide: the scale lies above.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def surface_contours(law: SurfaceLaw) -> go.Figure:
         go.Contour(
             x=N.tolist(), y=D.tolist(), z=Z.tolist(), zmin=low, zmax=high, colorscale="Viridis",
             contours={"start": low, "end": high, "size": (high - low) / 14},
-            line={"width": 0.5, "color": theme.RULE}, colorbar={"title": {"text": "loss"}},
+            line={"width": 0.5, "color": theme.RULE}, colorbar=_scale(mobile),
             opacity=0.85, hoverinfo="skip",
         )
     )  # fmt: skip
@@ -83,7 +85,18 @@ def surface_contours(law: SurfaceLaw) -> go.Figure:
         )  # fmt: skip
     fig.update_xaxes(type="log", title_text="params N")
     fig.update_yaxes(type="log", title_text="tokens D")
-    return theme.finish(fig, 460, ["runs", "left out", "compute-optimal (C = 6 N D)"])
+    names = ["runs", "left out", "compute-optimal (C = 6 N D)"]
+    if mobile:
+        return theme.finish(fig, 300, names, top=58, mobile=True)
+    return theme.finish(fig, 460, names)
+
+
+def _scale(mobile: bool) -> dict[str, object]:
+    """The colour bar: beside the plot, or above it on a narrow screen."""
+    if not mobile:
+        return {"title": {"text": "loss"}}
+    lying = {"orientation": "h", "x": 0.5, "xanchor": "center", "y": 1.02, "yanchor": "bottom"}
+    return lying | {"thickness": 10, "nticks": 5, "title": {"text": "loss", "side": "top"}}
 
 
 def surface_residuals(law: SurfaceLaw) -> go.Figure:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from delphi.isoflop import IsoflopLadder
     from delphi.overtraining import OvertrainingCost
     from delphi.powerlaw import PowerLaw
+    from delphi.surfacelaw import SurfaceLaw
 
 __all__ = ["Checks", "check"]
 
@@ -41,12 +42,15 @@ class Checks:
         None where there are too few or too many budgets.
     costs : mapping of suite to OvertrainingCost
         At `COST_AT`, of the first suites.
+    surfaces : mapping of suite to SurfaceLaw
+        Of the first suites.
     tables : tuple of Table
         Each with a note that says why where it is empty.
     """
 
     backtest: Backtest | None
     costs: Mapping[str, OvertrainingCost]
+    surfaces: Mapping[str, SurfaceLaw]
     tables: tuple[Table, ...]
 
 
@@ -66,14 +70,15 @@ def check(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFram
     """
     test, backtests = _backtest(ladder, runs)
     costs, refused = _costs(ladder, laws)
+    surfaces = fit_suites(ladder)
     tables = (
         _curves_table(ladder, runs),
-        surface_table(ladder, fit_suites(ladder)),
+        surface_table(ladder, surfaces),
         backtests,
         _cost_table(ladder, costs, refused),
         _seeds_table(runs),
     )
-    return Checks(test, costs, tables)
+    return Checks(test, costs, surfaces, tables)
 
 
 def _curves_table(ladder: IsoflopLadder, runs: pd.DataFrame) -> Table:

@@ -63,6 +63,7 @@ def drawings(analysis: Analysis, slugs: dict[str, str]) -> Iterator[Drawing]:
         yield from _off_optimum(analysis, suite, f"overtraining-forecast-{slug}")
         yield from _seeds(analysis, suite, f"lucky-seeds-{slug}")
         yield from _floor(analysis, suite, f"floor-profile-{slug}")
+        yield from _surface(analysis, suite, f"surface-{slug}")
 
 
 def _parabolas(analysis: Analysis) -> Drawing:
@@ -242,6 +243,23 @@ def _floor(analysis: Analysis, suite: str, name: str) -> Iterator[Drawing]:
         "How well every floor L_inf fits, and the exponent and the loss at 100 times the largest "
         "fitted compute that go with it. Bold: inside the 95% likelihood region; dotted: the law.",
         lambda narrow: figures.floor_profile(law, mobile=narrow),
+    )
+
+
+def _surface(analysis: Analysis, suite: str, name: str) -> Iterator[Drawing]:
+    from delphi import figures
+
+    law = analysis.checks.surfaces.get(suite)
+    if law is None or not law.ok:
+        return
+    yield Drawing(
+        name,
+        "Surface",
+        suite,
+        "Loss over parameters and tokens as the surface E + A/N^alpha + B/D^beta has it, coloured "
+        "like the runs on it; dashed: the compute-optimal line. Where a run's colour differs from "
+        "its ground, the surface misses it.",
+        lambda narrow: figures.surface_contours(law, mobile=narrow),
     )
 
 
