@@ -22,8 +22,10 @@ ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-p
 demo: setup
 	$(BIN)/delphi demo -o demo
 
+# lifelines, a peer that tests compare with, holds pandas below 3: it comes without its dependencies.
 test: setup build/ctest
 	PYTHON=$(PYTHON) tools/system-packages.sh page
+	$(BIN)/python -m pip install -q --no-deps lifelines autograd autograd-gamma formulaic interface-meta wrapt
 	build/ctest
 	$(BIN)/python -m pytest
 
