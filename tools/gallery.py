@@ -14,12 +14,15 @@ from pathlib import Path
 from PIL import Image
 
 import delphi
+from delphi.figures import mpl
 from delphi.figures.export import WIDTH, write_images, write_text
 from delphi.figures.theme import MOBILE_WIDTH
 from delphi.figureset import MOBILE, draw_figures
 
 ROOT = Path(__file__).resolve().parents[1]
 COLOURS = 96  # of a picture: enough for lines and text, and a third of the bytes
+AHEAD = [1e21, 1e22, 1e23, 1e24]
+NAMES = ("params", "tokens", "loss")
 MOST = 3_000_000  # bytes in all
 
 
@@ -33,6 +36,7 @@ def figures(runs):
     bucket = ladder.fits[ladder.fits["suite"] == suite].iloc[-1]
     points = ladder.runs[(ladder.runs["suite"] == suite) & (ladder.runs["run_type"] == "isoflop")]
     points = points[points["budget"] == bucket["budget"]]
+    surface = delphi.fit_surface(*(points_of(runs, suite)[name] for name in NAMES))
     parabola = delphi.fit_parabola(points["tokens"], points["loss"], window=0.5)
     for mobile in (False, True):
         end = MOBILE if mobile else ""
@@ -40,7 +44,28 @@ def figures(runs):
         drawn[f"floor-profile{end}"] = delphi.figures.floor_profile(law, mobile=mobile)
         drawn[f"law-curve{end}"] = delphi.figures.law_curve(law, mobile=mobile)
         drawn[f"parabola-curve{end}"] = delphi.figures.parabola_curve(parabola, mobile=mobile)
+        drawn[f"surface{end}"] = delphi.figures.surface_contours(surface, mobile=mobile)
+    drawn["surface-residuals"] = delphi.figures.surface_residuals(surface)
+    drawn["surface-fit-quality"] = delphi.figures.surface_fit_quality(surface)
+    drawn["surface-delta-sweep"] = delphi.figures.delta_sweep(surface)
+    drawn["forecast-fan"] = delphi.bootstrap_ladder(ladder, suite, AHEAD).plot()
+    drawn["law-fan"] = ladder.posteriors()[suite].plot()
+    drawn["isocurve-shapes"] = delphi.compare_isocurves(runs, suite=suite).plot()
     return drawn
+
+
+def printed(runs):
+    """Name -> matplotlib figure: the twins for paper."""
+    ladder = delphi.fit_isoflops(runs)
+    suite = ladder.suites[0]
+    return {
+        "printed-isoflop": mpl.isoflop_summary(delphi.optimal_configurations(ladder), suite=suite)
+    }
+
+
+def points_of(runs, suite):
+    """The IsoFLOP runs of a suite."""
+    return runs[(runs["suite"] == suite) & (runs["run_type"] == "isoflop")]
 
 
 def main():
@@ -66,6 +91,9 @@ def main():
         for path in write_images(jobs):
             picture = Image.open(path).convert("RGB")
             picture.quantize(COLOURS).save(options.output / path.name, optimize=True)
+    for name, fig in printed(runs).items():
+        fig.savefig(options.output / f"{name}.png", dpi=120)
+        drawn[name] = fig
     size = sum(path.stat().st_size for path in options.output.glob("*.png"))
     assert size < MOST, f"{size} bytes of pictures are too many"
     write_text(page(drawn, bool(options.runs)), options.output / "README.md")

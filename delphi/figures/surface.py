@@ -177,9 +177,9 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
     """
     rows = law.delta_table() if table is None else table
     huber = rows[rows["kind"] == "huber"]
-    fig = make_subplots(rows=1, cols=4, horizontal_spacing=0.1)
+    fig = make_subplots(rows=2, cols=2, horizontal_spacing=0.14, vertical_spacing=0.12)
     for k, name in enumerate(("E", "alpha", "beta", "a")):
-        where = {"row": 1, "col": k + 1}
+        where = {"row": k // 2 + 1, "col": k % 2 + 1}
         fig.add_trace(
             go.Scatter(
                 x=huber["delta"].tolist(), y=huber[name].tolist(), mode="lines+markers",
@@ -193,6 +193,7 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
             if len(at):
                 line = {"color": theme.RULE, "width": 1, "dash": dash}
                 fig.add_hline(y=float(at.iloc[0]), line=line, **where)
-        fig.update_xaxes(type="log", title_text="delta", dtick=1, exponentformat="power", **where)
+        fig.update_xaxes(type="log", dtick=1, exponentformat="power", **where)
         fig.update_yaxes(title_text=name, **where)
-    return theme.finish(fig, 260, [])
+    fig.update_xaxes(title_text="delta", row=2)
+    return theme.finish(fig, 460, [])
