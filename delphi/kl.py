@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import as_array
+from .arrays import as_array, checked_count
 from .errors import DataError
 from .ragged import fork_tokens, gathered, number_array, ragged, whole, whole_array
 from .status import bits, one_warning, status_texts, warn_about
@@ -157,8 +157,7 @@ class KLTrajectories:
 
     def first(self, window: int) -> KLTrajectories:
         """The first `window` tokens of every rollout; those that go on are censored there."""
-        if isinstance(window, bool) or not isinstance(window, (int, np.integer)) or window < 1:
-            raise DataError(f"window: expected a whole number of at least 1, got {window!r}")
+        window = checked_count(window, "window")
         lengths = np.minimum(np.diff(self.offsets), window)
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         token = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] - offsets[:-1], lengths)

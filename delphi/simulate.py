@@ -313,7 +313,7 @@ def _check(
 
 
 def __getattr__(name: str) -> Any:
-    """Rollouts live in a module of their own, which looks up Rng here."""
+    """Rollouts live in a module of their own, imported on use."""
     if name in ("rollouts", "survival_truth", "hazard_of_alpha"):
         from . import simulate_rollouts
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .arrays import checked_level, column
+from .arrays import checked_count, checked_level, column
 from .draws import generator_from
 from .errors import DataError, FitWarning
 from .progress import progress_bar
@@ -130,8 +130,7 @@ def bootstrap_surface(
     """The work behind `SurfaceLaw.bootstrap`."""
     if kind not in ("pairs", "residual", "wild"):
         raise DataError(f"kind: expected 'pairs', 'residual' or 'wild', got {kind!r}")
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise DataError(f"n: expected a whole number of at least 1, got {n!r}")
+    n = checked_count(n, "n")
     N, D, y, w = law.data()
     generator, threads, size = generator_from(rng), thread_count(n_threads), len(y)
     fitted = law.predict(N, D)
