@@ -101,7 +101,7 @@ def main():
 
 
 def page(drawn, real):
-    """A page with every figure, the wide one beside the narrow one."""
+    """A page with every figure, the wide one beside the narrow one where there is one."""
     source = "the runs given" if real else "simulated runs"
     lines = ["# Gallery", "", f"Every figure of delphi, from {source}, by `make gallery`.", ""]
     for name in drawn:
@@ -113,6 +113,8 @@ def page(drawn, real):
                     f'<img src="{name}{MOBILE}.png" alt="{name}, narrow" width="300">',
                     "",
                 ]
+            else:
+                lines += [f'<img src="{name}.png" alt="{name}" width="620">', ""]
     return "\n".join(lines)
 
 
