@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("delphi", deadline=None)  # no test asserts on time
+settings.load_profile("delphi")
 
 _ROOT = Path(__file__).resolve().parents[1]
 _DATA = Path(os.environ.get("DELPHI_DATA", _ROOT.parent / "shared" / "data"))
