@@ -3,8 +3,8 @@
 #include <math.h>
 
 #include "../base/cholesky.h"
-#include "../base/vecexp.h"
 #include "../base/veclog.h"
+#include "kernelsum.h"
 
 size_t
 dph_partial_dependence_scratch(int64_t n, int n_dims, int64_t n_grid)
@@ -35,6 +35,7 @@ typedef struct {
     double *z;        /* [n_dims][n] x over length scales, the feature left out as zeros */
     double *distance; /* [n] squared distances of one point to all, without the feature */
     double *c;        /* [n_grid + 1] squared distances in the feature alone */
+    const dph_kernel_nodes *nodes;
 } frame;
 
 DPH_CLONES static void
@@ -74,25 +75,8 @@ cross_sums(const frame *f, int64_t k, double *sums)
         f->c[g] = gap * gap;
     }
     f->c[f->n_grid] = 0;
-    for (int64_t g = 0; g < columns; g++) {
-        sums[g] = 0;
-    }
     distances_without(f, k);
-    if (p->kernel == DPH_RBF) { /* the one kernel that is a product over inputs */
-        double total = 0;
-
-        for (int64_t i = 0; i < p->n; i++) {
-            total += dph_exp_falling(-0.5 * f->distance[i]);
-        }
-        dph_process_kernel(DPH_RBF, 0, f->c, sums, columns);
-        for (int64_t g = 0; g < columns; g++) {
-            sums[g] *= total;
-        }
-        return;
-    }
-    for (int64_t i = 0; i < p->n; i++) {
-        dph_process_kernel(p->kernel, f->distance[i], f->c, sums, columns);
-    }
+    dph_kernel_sums(f->nodes, p->kernel, f->distance, p->n, f->c, sums, columns);
 }
 
 static void
@@ -118,7 +102,8 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
     int64_t n = p->n;
     int64_t columns = n_grid + 1;
     double *cross = scratch; /* [n][columns] */
-    frame f = {p, feature, grid, n_grid, cross + n * columns, NULL, NULL};
+    dph_kernel_nodes nodes;
+    frame f = {p, feature, grid, n_grid, cross + n * columns, NULL, NULL, &nodes};
     double per_row = p->amplitude / (double)n;
     double prior = 0;
 
@@ -132,6 +117,7 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
     }
     f.distance = f.z + n * p->n_dims;
     f.c = f.distance + n;
+    dph_kernel_nodes_set(&nodes);
     prepare(&f);
     *out = (dph_partial_dependence){.n = n, .x_min = INFINITY, .x_max = -INFINITY};
     for (int64_t k = 0; k < n; k++) {

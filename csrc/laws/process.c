@@ -9,57 +9,57 @@
 static const double half_log_2pi = 0.91893853320467274178;
 
 DPH_CLONES static void
-add_matern12(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern12(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp_falling(-sqrt(d2 + c[i]));
+        acc[i] += weight * dph_exp_falling(-sqrt(d2 + c[i]));
     }
 }
 
 DPH_CLONES static void
-add_matern32(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern32(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         double t = sqrt(3 * (d2 + c[i]));
 
-        acc[i] += (1 + t) * dph_exp_falling(-t);
+        acc[i] += weight * (1 + t) * dph_exp_falling(-t);
     }
 }
 
 DPH_CLONES static void
-add_matern52(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern52(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         double s = 5 * (d2 + c[i]);
         double t = sqrt(s);
 
-        acc[i] += (1 + t + s * (1.0 / 3.0)) * dph_exp_falling(-t);
+        acc[i] += weight * (1 + t + s * (1.0 / 3.0)) * dph_exp_falling(-t);
     }
 }
 
 DPH_CLONES static void
-add_rbf(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_rbf(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp_falling(-0.5 * (d2 + c[i]));
+        acc[i] += weight * dph_exp_falling(-0.5 * (d2 + c[i]));
     }
 }
 
 void
-dph_process_kernel(int kernel, double d2, const double *c, double *acc, int64_t n)
+dph_process_kernel(int kernel, double weight, double d2, const double *c, double *acc, int64_t n)
 {
     switch (kernel) {
     case DPH_MATERN12:
-        add_matern12(d2, c, acc, n);
+        add_matern12(weight, d2, c, acc, n);
         break;
     case DPH_MATERN32:
-        add_matern32(d2, c, acc, n);
+        add_matern32(weight, d2, c, acc, n);
         break;
     case DPH_MATERN52:
-        add_matern52(d2, c, acc, n);
+        add_matern52(weight, d2, c, acc, n);
         break;
     default:
-        add_rbf(d2, c, acc, n);
+        add_rbf(weight, d2, c, acc, n);
     }
 }
 
@@ -191,7 +191,7 @@ dph_process_factor(const dph_process *p, double *scratch, double *factor, double
         for (int64_t k = 0; k < n; k++) {
             row[k] = 0;
         }
-        dph_process_kernel(p->kernel, 0, d2, row + i, n - i);
+        dph_process_kernel(p->kernel, 1, 0, d2, row + i, n - i);
         for (int64_t k = i; k < n; k++) {
             row[k] *= p->amplitude;
         }

@@ -31,11 +31,12 @@ typedef struct {
     double noise;               /* variance of the noise, >= 0 */
 } dph_process;
 
-/* acc[i] += k(sqrt(d2 + c[i])), with k as above.
+/* acc[i] += weight k(sqrt(d2 + c[i])), with k as above.
  *
  * c, acc  double[n];  d2  added to every c
  */
-void dph_process_kernel(int kernel, double d2, const double *c, double *acc, int64_t n);
+void
+dph_process_kernel(int kernel, double weight, double d2, const double *c, double *acc, int64_t n);
 
 /* Doubles of scratch that dph_process_factor and dph_process_evidence need. */
 size_t dph_process_scratch(int64_t n, int n_dims);
