@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "../base/cholesky.h"
+#include "../base/dots.h"
 #include "../base/veclog.h"
 #include "kernelsum.h"
 
@@ -152,5 +153,61 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
             out->status = DPH_W_VARIANCE_LOST;
         }
         sd[g] = variance > 0 ? sqrt(variance) : 0;
+    }
+}
+
+size_t
+dph_partial_dependence_slopes_scratch(int64_t n, int n_dims)
+{
+    return (size_t)n * (2 * (size_t)n_dims + 4);
+}
+
+void
+dph_partial_dependence_slopes(const dph_process *p, const double *dual, const double *dual_slopes,
+                              int feature, const double *grid, int64_t n_grid, double *scratch,
+                              double *slopes)
+{
+    int64_t n = p->n;
+    int n_dims = p->n_dims;
+    frame f = {p, feature, grid, n_grid, scratch, scratch + n * n_dims, NULL, NULL};
+    double *squares = f.distance + n; /* [n_dims][n] of the gaps to point k */
+    double *value = squares + n * n_dims;
+    double *slope = value + n;
+    double *ones = slope + n;
+    double scale = p->length_scale[feature];
+
+    for (int64_t i = 0; i < (n_dims + 2) * n_grid; i++) {
+        slopes[i] = 0;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        ones[i] = p->amplitude / (double)n;
+    }
+    prepare(&f);
+    for (int64_t k = 0; k < n; k++) {
+        distances_without(&f, k);
+        for (int j = 0; j < n_dims; j++) { /* 0 for the feature itself */
+            for (int64_t i = 0; i < n; i++) {
+                double gap = f.z[j * n + i] - f.z[j * n + k];
+
+                squares[j * n + i] = gap * gap * ones[i];
+            }
+        }
+        for (int64_t g = 0; g < n_grid; g++) {
+            double gap = (grid[g] - p->x[k * n_dims + feature]) / scale;
+            double cross = 0;
+
+            dph_process_kernel_slope(p->kernel, f.distance, gap * gap, value, slope, n);
+            cross = dph_dot(value, ones, n);
+            slopes[g] += cross * dual[k];
+            for (int j = 0; j < n_dims; j++) {
+                double sum = j == feature ? gap * gap * dph_dot(slope, ones, n)
+                                          : dph_dot(slope, squares + j * n, n);
+
+                slopes[(1 + j) * n_grid + g] += sum * dual[k];
+            }
+            for (int j = 0; j < n_dims + 2; j++) {
+                slopes[j * n_grid + g] += cross * dual_slopes[j * n + k];
+            }
+        }
     }
 }
