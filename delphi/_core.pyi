@@ -239,6 +239,16 @@ def partial_dependence_fit(
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.void]]: ...
+def partial_dependence_slopes(
+    x: ArrayLike,
+    y: ArrayLike,
+    grid: ArrayLike,
+    *,
+    kernel: Literal["matern12", "matern32", "matern52", "rbf"],
+    amplitude: float,
+    length_scale: ArrayLike,
+    noise: float,
+) -> tuple[NDArray[np.float64], int]: ...
 def process_evidence(
     x: ArrayLike,
     y: ArrayLike,

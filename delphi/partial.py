@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,13 @@ from . import _core
 from .errors import DataError
 from .threads import thread_count
 
-__all__ = ["PartialDependence", "gp_partial_dependence", "kernel_parts", "y_scale"]
+__all__ = [
+    "PartialDependence",
+    "gp_partial_dependence",
+    "kernel_parts",
+    "posterior_mean",
+    "y_scale",
+]
 
 Column = NDArray[np.float64]
 _MATERN = {0.5: "matern12", 1.5: "matern32", 2.5: "matern52", np.inf: "rbf"}
@@ -179,6 +185,41 @@ def y_scale(gp: Any) -> tuple[float, float]:
     """Scale and mean that scikit-learn took out of the target; 1 and 0 if it took none."""
     scale, mean = (np.asarray(part).reshape(-1)[0] for part in (gp._y_train_std, gp._y_train_mean))
     return float(scale), float(mean)
+
+
+def posterior_mean(gp: Any) -> Callable[[Column], tuple[float, Column]]:
+    """The mean of a process and its gradient at one point, without scikit-learn's checks.
+
+    Raises
+    ------
+    DataError
+        A kernel that `kernel_parts` does not know, or Matern with nu 0.5 (no gradient everywhere).
+    """
+    rows = np.asarray(gp.X_train_, float)
+    parts = kernel_parts(gp.kernel_, rows.shape[1])
+    if isinstance(parts, str) or parts.shape == "matern12":
+        raise DataError(f"gp: no gradient ({parts})")
+    shape, scale = parts.shape, parts.length_scale
+    z = rows / scale
+    gain, shift = y_scale(gp)
+    weight = np.asarray(gp.alpha_, float).ravel() * parts.amplitude * gain
+
+    def at(point: Column) -> tuple[float, Column]:
+        gap = point / scale - z
+        d2 = np.einsum("ij,ij->i", gap, gap)
+        if shape == "rbf":
+            value = slope = np.exp(-0.5 * d2)
+        elif shape == "matern32":
+            t = np.sqrt(3 * d2)
+            slope = 3 * np.exp(-t)
+            value = (1 + t) * slope / 3
+        else:
+            t = np.sqrt(5 * d2)
+            slope = 5 / 3 * (1 + t) * np.exp(-t)
+            value = (1 + t + t**2 / 3) * np.exp(-t)
+        return float(weight @ value) + shift, -(weight * slope) @ gap / scale
+
+    return at
 
 
 def _predicted(

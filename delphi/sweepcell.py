@@ -11,7 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .partial import PartialDependence, gp_partial_dependence, kernel_parts, y_scale
+from .partial import (
+    PartialDependence,
+    gp_partial_dependence,
+    kernel_parts,
+    posterior_mean,
+    y_scale,
+)
 from .processes import Kernel, fit_process
 from .status import HasStatus, bits, code_of
 from .trials import Hyperparameter, diverged
@@ -244,42 +250,27 @@ def _failed(counts: dict[str, Any], name: str) -> SweepCell:
 def _curves(gp: Any, directions: Column, asked: Column, noise: bool) -> PartialDependence:
     """Curves with the band of the process, and what the kernel's own uncertainty adds to it.
 
-    The mean moves as the log kernel parameters do: to first order, by half its difference between
-    one standard deviation to each side, direction by direction (Kass and Steffey 1989).
+    The mean moves as the log kernel parameters do: to first order by its derivative times one
+    standard deviation, direction by direction (Kass and Steffey 1989).
     """
+    from . import _core
+
     drawn = gp_partial_dependence(gp, asked, noise=noise, n_threads=1)
     if not len(directions) or drawn.method != "core":
         return drawn
-    coarse = np.linspace(asked.min(axis=1), asked.max(axis=1), COARSE, axis=1)
-    extra = np.zeros_like(coarse)
-    for step in directions:
-        sides = [_moved(gp, sign * step, coarse) for sign in (1, -1)]
-        extra += ((sides[0] - sides[1]) / 2) ** 2
-    added = np.array(
-        [np.interp(a, c, e) for a, c, e in zip(asked, coarse, np.sqrt(extra), strict=True)]
-    )
-    return drawn._replace(sd=np.sqrt(drawn.sd**2 + added**2))
-
-
-def _moved(gp: Any, step: Column, grid: Column) -> Column:
-    """Mean curves with other kernel parameters, not beyond their bounds."""
-    from . import _core
-
-    bounds = gp.kernel_.bounds
-    kernel = gp.kernel_.clone_with_theta(
-        np.clip(gp.kernel_.theta + step, bounds[:, 0], bounds[:, 1])
-    )
-    parts = kernel_parts(kernel, grid.shape[0])
+    parts = kernel_parts(gp.kernel_, len(asked))
     assert not isinstance(parts, str)
-    mean, _, records = _core.partial_dependence_fit(
-        gp.X_train_.ravel(), gp.y_train_, [0, len(gp.y_train_)], grid.ravel(), kernel=parts.shape,
-        amplitude=[parts.amplitude], length_scale=parts.length_scale,
-        noise=[parts.noise + float(gp.alpha)],
+    coarse = np.linspace(asked.min(axis=1), asked.max(axis=1), COARSE, axis=1)
+    slopes, code = _core.partial_dependence_slopes(
+        gp.X_train_.ravel(), gp.y_train_, coarse.ravel(), kernel=parts.shape,
+        amplitude=parts.amplitude, length_scale=parts.length_scale,
+        noise=parts.noise + float(gp.alpha),
     )  # fmt: skip
-    if int(records["status"].min()) < 0:
-        return np.zeros_like(grid)
-    scale, shift = y_scale(gp)
-    return mean[0] * scale + shift
+    assert code == 0  # as the same process has been factored
+    moved = np.einsum("sp,jpg->jsg", directions, slopes) * y_scale(gp)[0]
+    extra = np.sqrt((moved**2).sum(axis=1))
+    added = np.array([np.interp(a, c, e) for a, c, e in zip(asked, coarse, extra, strict=True)])
+    return drawn._replace(sd=np.sqrt(drawn.sd**2 + added**2))
 
 
 def _importance(
@@ -314,6 +305,7 @@ def _best(
     seed: int,
 ) -> tuple[pd.DataFrame, float, float]:
     """Where the surface is lowest within the trials, and where draws of it are."""
+    from scipy.linalg.lapack import dpstrf
     from scipy.optimize import minimize
 
     rng = np.random.default_rng(seed)
@@ -321,12 +313,7 @@ def _best(
     spots = rng.uniform(lo, hi, (800, len(kept)))
     spots = np.vstack((spots, z))
     starts = spots[np.argsort(gp.predict(spots))[:2]]
-    steps = 1e-5 * np.vstack((np.zeros(len(kept)), np.eye(len(kept)), -np.eye(len(kept))))
-
-    def surface(p: Column) -> tuple[float, Column]:
-        mean = gp.predict(p + steps)
-        return float(mean[0]), (mean[1 : len(kept) + 1] - mean[len(kept) + 1 :]) / 2e-5
-
+    surface = posterior_mean(gp)
     box = list(zip(lo, hi, strict=True))
     found = min(
         (
@@ -343,9 +330,11 @@ def _best(
     middle, cov = gp.predict(candidates, return_cov=True)
     white = float(gp.kernel_.diag(z[:1])[0] - gp.kernel_(z[:1], z[:1])[0, 0])
     cov -= (white * y_scale(gp)[0] ** 2) * np.eye(len(cov))
-    value, vector = np.linalg.eigh(cov)
-    root = vector * np.sqrt(np.maximum(value, 0.0))
-    surfaces = middle + rng.normal(size=(DRAWS, len(cov))) @ root.T
+    # with pivots: a covariance of points this near has no full rank
+    factor, order, rank, _ = dpstrf(cov)
+    root = np.zeros_like(cov)
+    root[:, order - 1] = np.triu(factor)
+    surfaces = middle + rng.normal(size=(DRAWS, rank)) @ root[:rank]
     winners = candidates[np.argmin(surfaces, axis=1)]
     rows = []
     for i, h in enumerate(kept):

@@ -81,6 +81,45 @@ def test_evidence_and_its_gradient(kernel, n, d, amplitude, scale, noise, seed):
         assert gradient[i] == pytest.approx(slope, rel=1e-4, abs=1e-4 * (1 + abs(got)))
 
 
+@given(
+    st.sampled_from(KERNELS), st.integers(2, 20), st.integers(1, 4), st.floats(0.1, 10),
+    st.floats(0.3, 20), st.floats(1e-2, 1), st.integers(0, 999),
+)  # fmt: skip
+def test_slopes_of_curves(kernel, n, d, amplitude, scale, noise, seed):
+    x, y = make(n, d, seed)
+    grid = np.linspace(-1.9, 1.7, 6) + np.zeros((d, 1))
+    theta = np.log([amplitude, *(scale * np.linspace(0.5, 1.5, d)), noise])
+
+    def curves(t):
+        a, *scales, s = np.exp(t)
+        return fit(x, y, grid, kernel, a, scales, s)[0][0]
+
+    a, *scales, s = np.exp(theta)
+    got, status = _core.partial_dependence_slopes(
+        x.ravel(), y, grid.ravel(), kernel=kernel, amplitude=a, length_scale=scales, noise=s
+    )
+    assert status == 0
+    assert got.shape == (d, d + 2, 6)
+    for i in range(d + 2):
+        step = np.zeros(d + 2)
+        step[i] = 1e-5
+        slope = (curves(theta + step) - curves(theta - step)) / 2e-5
+        np.testing.assert_allclose(got[:, i], slope, rtol=2e-4, atol=1e-5)
+
+
+def test_slopes_of_a_process_without_a_factor():
+    got, status = _core.partial_dependence_slopes(
+        [0.0, np.nan], [1.0, 2.0], [0.5], kernel="rbf", amplitude=1.0, length_scale=[1.0], noise=0.1
+    )
+    assert status < 0
+    assert np.isnan(got).all()
+    with pytest.raises(ValueError, match="multiple of 2"):
+        _core.partial_dependence_slopes(
+            np.zeros(4), np.zeros(2), np.zeros(3), kernel="rbf", amplitude=1.0,
+            length_scale=[1.0, 1.0], noise=0.1,
+        )  # fmt: skip
+
+
 @pytest.mark.skipif(not GOLDEN.is_file(), reason=f"needs {GOLDEN}")
 def test_the_notebook_s_curves():
     case = json.loads(GOLDEN.read_text())["cases"][0]

@@ -56,6 +56,30 @@ def errors(simulated, sweep):
     return float(np.mean(found)), float(np.mean(covered))
 
 
+@pytest.mark.parametrize("nu", [1.5, 2.5, None])
+def test_the_mean_of_a_process_and_its_gradient(nu):
+    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+
+    from delphi.partial import posterior_mean
+
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(20, 3))
+    scale = [0.8, 1.5, 4.0]
+    shape = kernels.RBF(scale) if nu is None else kernels.Matern(scale, nu=nu)
+    form = kernels.ConstantKernel(2.0) * shape + kernels.WhiteKernel(0.1)
+    gp = GaussianProcessRegressor(form, optimizer=None, normalize_y=True).fit(x, 5 + x[:, 0] ** 2)
+    at = posterior_mean(gp)
+    point = np.array([0.3, -0.2, 1.1])
+    value, slope = at(point)
+    assert value == pytest.approx(gp.predict(point[None])[0], rel=1e-10)
+    for j in range(3):
+        step = np.eye(3)[j] * 1e-6
+        assert slope[j] == pytest.approx((at(point + step)[0] - at(point - step)[0]) / 2e-6, rel=1e-5)
+    gp = GaussianProcessRegressor(kernels.Matern(1.0, nu=0.5), optimizer=None).fit(x, x[:, 0])
+    with pytest.raises(DataError, match="gradient"):
+        posterior_mean(gp)
+
+
 def test_curves_are_near_the_truth_and_their_bands_honest(simulated, sweep):
     error, covered = errors(simulated, sweep)
     plain = fit(simulated.trials, hparams=simulated.hparams, by=["batch_size", "tokens"],

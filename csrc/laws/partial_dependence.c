@@ -3,8 +3,9 @@
 #include <math.h>
 
 #include "../base/cholesky.h"
-#include "../base/vecexp.h"
+#include "../base/dots.h"
 #include "../base/veclog.h"
+#include "kernelsum.h"
 
 size_t
 dph_partial_dependence_scratch(int64_t n, int n_dims, int64_t n_grid)
@@ -35,6 +36,7 @@ typedef struct {
     double *z;        /* [n_dims][n] x over length scales, the feature left out as zeros */
     double *distance; /* [n] squared distances of one point to all, without the feature */
     double *c;        /* [n_grid + 1] squared distances in the feature alone */
+    const dph_kernel_nodes *nodes;
 } frame;
 
 DPH_CLONES static void
@@ -74,25 +76,8 @@ cross_sums(const frame *f, int64_t k, double *sums)
         f->c[g] = gap * gap;
     }
     f->c[f->n_grid] = 0;
-    for (int64_t g = 0; g < columns; g++) {
-        sums[g] = 0;
-    }
     distances_without(f, k);
-    if (p->kernel == DPH_RBF) { /* the one kernel that is a product over inputs */
-        double total = 0;
-
-        for (int64_t i = 0; i < p->n; i++) {
-            total += dph_exp_falling(-0.5 * f->distance[i]);
-        }
-        dph_process_kernel(DPH_RBF, 0, f->c, sums, columns);
-        for (int64_t g = 0; g < columns; g++) {
-            sums[g] *= total;
-        }
-        return;
-    }
-    for (int64_t i = 0; i < p->n; i++) {
-        dph_process_kernel(p->kernel, f->distance[i], f->c, sums, columns);
-    }
+    dph_kernel_sums(f->nodes, p->kernel, f->distance, p->n, f->c, sums, columns);
 }
 
 static void
@@ -118,7 +103,8 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
     int64_t n = p->n;
     int64_t columns = n_grid + 1;
     double *cross = scratch; /* [n][columns] */
-    frame f = {p, feature, grid, n_grid, cross + n * columns, NULL, NULL};
+    dph_kernel_nodes nodes;
+    frame f = {p, feature, grid, n_grid, cross + n * columns, NULL, NULL, &nodes};
     double per_row = p->amplitude / (double)n;
     double prior = 0;
 
@@ -132,6 +118,7 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
     }
     f.distance = f.z + n * p->n_dims;
     f.c = f.distance + n;
+    dph_kernel_nodes_set(&nodes);
     prepare(&f);
     *out = (dph_partial_dependence){.n = n, .x_min = INFINITY, .x_max = -INFINITY};
     for (int64_t k = 0; k < n; k++) {
@@ -166,5 +153,61 @@ dph_partial_dependence_fit(const dph_process *p, const double *factor, const dou
             out->status = DPH_W_VARIANCE_LOST;
         }
         sd[g] = variance > 0 ? sqrt(variance) : 0;
+    }
+}
+
+size_t
+dph_partial_dependence_slopes_scratch(int64_t n, int n_dims)
+{
+    return (size_t)n * (2 * (size_t)n_dims + 4);
+}
+
+void
+dph_partial_dependence_slopes(const dph_process *p, const double *dual, const double *dual_slopes,
+                              int feature, const double *grid, int64_t n_grid, double *scratch,
+                              double *slopes)
+{
+    int64_t n = p->n;
+    int n_dims = p->n_dims;
+    frame f = {p, feature, grid, n_grid, scratch, scratch + n * n_dims, NULL, NULL};
+    double *squares = f.distance + n; /* [n_dims][n] of the gaps to point k */
+    double *value = squares + n * n_dims;
+    double *slope = value + n;
+    double *ones = slope + n;
+    double scale = p->length_scale[feature];
+
+    for (int64_t i = 0; i < (n_dims + 2) * n_grid; i++) {
+        slopes[i] = 0;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        ones[i] = p->amplitude / (double)n;
+    }
+    prepare(&f);
+    for (int64_t k = 0; k < n; k++) {
+        distances_without(&f, k);
+        for (int j = 0; j < n_dims; j++) { /* 0 for the feature itself */
+            for (int64_t i = 0; i < n; i++) {
+                double gap = f.z[j * n + i] - f.z[j * n + k];
+
+                squares[j * n + i] = gap * gap * ones[i];
+            }
+        }
+        for (int64_t g = 0; g < n_grid; g++) {
+            double gap = (grid[g] - p->x[k * n_dims + feature]) / scale;
+            double cross = 0;
+
+            dph_process_kernel_slope(p->kernel, f.distance, gap * gap, value, slope, n);
+            cross = dph_dot(value, ones, n);
+            slopes[g] += cross * dual[k];
+            for (int j = 0; j < n_dims; j++) {
+                double sum = j == feature ? gap * gap * dph_dot(slope, ones, n)
+                                          : dph_dot(slope, squares + j * n, n);
+
+                slopes[(1 + j) * n_grid + g] += sum * dual[k];
+            }
+            for (int j = 0; j < n_dims + 2; j++) {
+                slopes[j * n_grid + g] += cross * dual_slopes[j * n + k];
+            }
+        }
     }
 }

@@ -45,6 +45,20 @@ void dph_partial_dependence_fit(const dph_process *p, const double *factor, cons
                                 const atomic_int *stopped, double *mean, double *sd,
                                 dph_partial_dependence *out);
 
+/* Doubles of scratch of dph_partial_dependence_slopes. */
+size_t dph_partial_dependence_slopes_scratch(int64_t n, int n_dims);
+
+/* Derivatives of the mean by the logarithms of amplitude, length scales and noise.
+ *
+ * dual         double[n], from dph_process_factor
+ * dual_slopes  double[n_dims + 2][n], from dph_process_dual_slopes
+ * grid         double[n_grid], finite (not checked)
+ * slopes       receives double[n_dims + 2][n_grid]
+ */
+void dph_partial_dependence_slopes(const dph_process *p, const double *dual,
+                                   const double *dual_slopes, int feature, const double *grid,
+                                   int64_t n_grid, double *scratch, double *slopes);
+
 /* The outcome of a process without a factor: code in the status, NaN everywhere else. */
 void dph_partial_dependence_fail(int32_t code, int64_t n, int64_t n_grid, double *mean, double *sd,
                                  dph_partial_dependence *out);

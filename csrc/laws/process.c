@@ -9,87 +9,125 @@
 static const double half_log_2pi = 0.91893853320467274178;
 
 DPH_CLONES static void
-add_matern12(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern12(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp_falling(-sqrt(d2 + c[i]));
+        acc[i] += weight * dph_exp_falling(-sqrt(d2 + c[i]));
     }
 }
 
 DPH_CLONES static void
-add_matern32(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern32(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         double t = sqrt(3 * (d2 + c[i]));
 
-        acc[i] += (1 + t) * dph_exp_falling(-t);
+        acc[i] += weight * (1 + t) * dph_exp_falling(-t);
     }
 }
 
 DPH_CLONES static void
-add_matern52(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_matern52(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         double s = 5 * (d2 + c[i]);
         double t = sqrt(s);
 
-        acc[i] += (1 + t + s * (1.0 / 3.0)) * dph_exp_falling(-t);
+        acc[i] += weight * (1 + t + s * (1.0 / 3.0)) * dph_exp_falling(-t);
     }
 }
 
 DPH_CLONES static void
-add_rbf(double d2, const double *restrict c, double *restrict acc, int64_t n)
+add_rbf(double weight, double d2, const double *restrict c, double *restrict acc, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        acc[i] += dph_exp_falling(-0.5 * (d2 + c[i]));
+        acc[i] += weight * dph_exp_falling(-0.5 * (d2 + c[i]));
     }
 }
 
 void
-dph_process_kernel(int kernel, double d2, const double *c, double *acc, int64_t n)
+dph_process_kernel(int kernel, double weight, double d2, const double *c, double *acc, int64_t n)
 {
     switch (kernel) {
     case DPH_MATERN12:
-        add_matern12(d2, c, acc, n);
+        add_matern12(weight, d2, c, acc, n);
         break;
     case DPH_MATERN32:
-        add_matern32(d2, c, acc, n);
+        add_matern32(weight, d2, c, acc, n);
         break;
     case DPH_MATERN52:
-        add_matern52(d2, c, acc, n);
+        add_matern52(weight, d2, c, acc, n);
         break;
     default:
-        add_rbf(d2, c, acc, n);
+        add_rbf(weight, d2, c, acc, n);
     }
 }
 
-/* d2 to -2 dk / d(d2): what the derivative by ln length_scale_j multiplies with d2_j. */
 DPH_CLONES static void
-slopes(int kernel, double *d2, int64_t n)
+matern12_slope(const double *restrict d2, double c, double *restrict value, double *restrict slope,
+               int64_t n)
 {
-    const double root3 = 1.7320508075688772;
-    const double root5 = 2.2360679774997897;
+    for (int64_t i = 0; i < n; i++) {
+        double r = sqrt(d2[i] + c);
 
-    if (kernel == DPH_MATERN12) {
-        for (int64_t i = 0; i < n; i++) {
-            double r = sqrt(d2[i]);
+        value[i] = dph_exp_falling(-r);
+        slope[i] = r > 0 ? value[i] / r : 0; /* what it multiplies is 0 wherever r is */
+    }
+}
 
-            d2[i] = r > 0 ? dph_exp_falling(-r) / r : 0; /* d2_j is 0 wherever r is */
-        }
-    } else if (kernel == DPH_MATERN32) {
-        for (int64_t i = 0; i < n; i++) {
-            d2[i] = 3 * dph_exp_falling(-root3 * sqrt(d2[i]));
-        }
-    } else if (kernel == DPH_MATERN52) {
-        for (int64_t i = 0; i < n; i++) {
-            double t = root5 * sqrt(d2[i]);
+DPH_CLONES static void
+matern32_slope(const double *restrict d2, double c, double *restrict value, double *restrict slope,
+               int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double t = sqrt(3 * (d2[i] + c));
+        double falling = dph_exp_falling(-t);
 
-            d2[i] = 5.0 / 3.0 * (1 + t) * dph_exp_falling(-t);
-        }
-    } else {
-        for (int64_t i = 0; i < n; i++) {
-            d2[i] = dph_exp_falling(-0.5 * d2[i]);
-        }
+        value[i] = (1 + t) * falling;
+        slope[i] = 3 * falling;
+    }
+}
+
+DPH_CLONES static void
+matern52_slope(const double *restrict d2, double c, double *restrict value, double *restrict slope,
+               int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double s = 5 * (d2[i] + c);
+        double t = sqrt(s);
+        double falling = dph_exp_falling(-t);
+
+        value[i] = (1 + t + s * (1.0 / 3.0)) * falling;
+        slope[i] = 5.0 / 3.0 * (1 + t) * falling;
+    }
+}
+
+DPH_CLONES static void
+rbf_slope(const double *restrict d2, double c, double *restrict value, double *restrict slope,
+          int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        value[i] = dph_exp_falling(-0.5 * (d2[i] + c));
+        slope[i] = value[i];
+    }
+}
+
+void
+dph_process_kernel_slope(int kernel, const double *d2, double c, double *value, double *slope,
+                         int64_t n)
+{
+    switch (kernel) {
+    case DPH_MATERN12:
+        matern12_slope(d2, c, value, slope, n);
+        break;
+    case DPH_MATERN32:
+        matern32_slope(d2, c, value, slope, n);
+        break;
+    case DPH_MATERN52:
+        matern52_slope(d2, c, value, slope, n);
+        break;
+    default:
+        rbf_slope(d2, c, value, slope, n);
     }
 }
 
@@ -166,7 +204,7 @@ dph_process_scratch(int64_t n, int n_dims)
 {
     size_t rows = (size_t)n;
 
-    return rows * (size_t)n_dims + 2 * rows + 3 * rows * rows;
+    return rows * (size_t)n_dims + 3 * rows + 3 * rows * rows;
 }
 
 int
@@ -191,7 +229,7 @@ dph_process_factor(const dph_process *p, double *scratch, double *factor, double
         for (int64_t k = 0; k < n; k++) {
             row[k] = 0;
         }
-        dph_process_kernel(p->kernel, 0, d2, row + i, n - i);
+        dph_process_kernel(p->kernel, 1, 0, d2, row + i, n - i);
         for (int64_t k = i; k < n; k++) {
             row[k] *= p->amplitude;
         }
@@ -222,7 +260,8 @@ dph_process_evidence(const dph_process *p, double *scratch, double *evidence, do
     int64_t n = p->n;
     double *z = scratch;
     double *d2 = z + n * p->n_dims;
-    double *dual = d2 + n;
+    double *slope = d2 + n;
+    double *dual = slope + n;
     double *factor = dual + n;
     double *work = factor + n * n;
     double *inverse = work + n * n;
@@ -238,15 +277,16 @@ dph_process_evidence(const dph_process *p, double *scratch, double *evidence, do
         return code;
     }
     dph_cholesky_inverse(factor, n, work, inverse);
-    for (int64_t i = 0; i < n; i++) { /* twice the upper triangle stands for both */
+    /* twice the upper triangle stands for both; work takes kernel values that nobody needs */
+    for (int64_t i = 0; i < n; i++) {
         double *row = inverse + i * n;
 
         distances(z, n, p->n_dims, i, d2);
-        slopes(p->kernel, d2, n - i);
+        dph_process_kernel_slope(p->kernel, d2, 0, work, slope, n - i);
         trace += row[i];
         energy += dual[i] * dual[i];
         for (int64_t k = i; k < n; k++) {
-            row[k] = (dual[i] * dual[k] - row[k]) * d2[k - i] * p->amplitude;
+            row[k] = (dual[i] * dual[k] - row[k]) * slope[k - i] * p->amplitude;
         }
     }
     for (int j = 0; j < p->n_dims; j++) {
@@ -269,4 +309,50 @@ dph_process_evidence(const dph_process *p, double *scratch, double *evidence, do
     }
     gradient[0] = 0.5 * gradient[0] - gradient[p->n_dims + 1];
     return DPH_OK;
+}
+
+void
+dph_process_dual_slopes(const dph_process *p, const double *factor, const double *dual,
+                        double *scratch, double *slopes)
+{
+    int64_t n = p->n;
+    double *z = scratch;
+    double *d2 = z + n * p->n_dims;
+    double *value = d2 + n;
+    double *slope = value + n;
+    double *by_noise = slopes + (p->n_dims + 1) * n;
+
+    for (int64_t i = 0; i < (p->n_dims + 2) * n; i++) {
+        slopes[i] = 0;
+    }
+    scale_columns(p, z);
+    for (int64_t i = 0; i < n; i++) { /* d(K)/d(ln length scale) dual, pair by pair */
+        distances(z, n, p->n_dims, i, d2);
+        dph_process_kernel_slope(p->kernel, d2, 0, value, slope, n - i);
+        for (int j = 0; j < p->n_dims; j++) {
+            const double *column = z + j * n;
+            double *to = slopes + (1 + j) * n;
+
+            for (int64_t k = i + 1; k < n; k++) {
+                double gap = column[k] - column[i];
+                double part = p->amplitude * slope[k - i] * gap * gap;
+
+                to[i] += part * dual[k];
+                to[k] += part * dual[i];
+            }
+        }
+    }
+    for (int64_t i = 0; i < n; i++) {
+        by_noise[i] = p->noise * dual[i];
+        slopes[i] = p->y[i] - by_noise[i];
+    }
+    for (int j = 0; j < p->n_dims + 2; j++) { /* d(dual) = -K^-1 d(K) dual */
+        double *to = slopes + j * n;
+
+        dph_cholesky_forward(factor, n, to, 1);
+        dph_cholesky_backward(factor, n, to);
+        for (int64_t i = 0; i < n; i++) {
+            to[i] = -to[i];
+        }
+    }
 }

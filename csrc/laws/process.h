@@ -31,11 +31,21 @@ typedef struct {
     double noise;               /* variance of the noise, >= 0 */
 } dph_process;
 
-/* acc[i] += k(sqrt(d2 + c[i])), with k as above.
+/* acc[i] += weight k(sqrt(d2 + c[i])), with k as above.
  *
  * c, acc  double[n];  d2  added to every c
  */
-void dph_process_kernel(int kernel, double d2, const double *c, double *acc, int64_t n);
+void
+dph_process_kernel(int kernel, double weight, double d2, const double *c, double *acc, int64_t n);
+
+/* value[i] = k(r) and slope[i] = -2 dk / d(r^2), at r^2 = d2[i] + c: a derivative by ln
+ * length_scale_j is the slope times what input j has in r^2. At r = 0 the slope of matern12 is
+ * given as 0.
+ *
+ * d2, value, slope  double[n]
+ */
+void dph_process_kernel_slope(int kernel, const double *d2, double c, double *value, double *slope,
+                              int64_t n);
 
 /* Doubles of scratch that dph_process_factor and dph_process_evidence need. */
 size_t dph_process_scratch(int64_t n, int n_dims);
@@ -58,5 +68,14 @@ DPH_MUST_CHECK int dph_process_factor(const dph_process *p, double *scratch, dou
  */
 DPH_MUST_CHECK int
 dph_process_evidence(const dph_process *p, double *scratch, double *evidence, double *gradient);
+
+/* Derivatives of dual by the logarithms of amplitude, length scales and noise.
+ *
+ * factor, dual  from dph_process_factor
+ * scratch       double[dph_process_scratch()]
+ * slopes        receives double[n_dims + 2][n]: amplitude, length scales, noise
+ */
+void dph_process_dual_slopes(const dph_process *p, const double *factor, const double *dual,
+                             double *scratch, double *slopes);
 
 #endif

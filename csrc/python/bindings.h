@@ -116,6 +116,9 @@ extern const char dph_partial_dependence_doc[];
 PyObject *dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                                         PyObject *names);
 PyArray_Descr *dph_py_partial_dependence_type(void);
+extern const char dph_partial_slopes_doc[];
+PyObject *dph_py_partial_dependence_slopes(PyObject *module, PyObject *const *args,
+                                           Py_ssize_t n_args, PyObject *names);
 
 extern const char dph_process_doc[];
 PyObject *dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_args,

@@ -26,6 +26,7 @@ static PyMethodDef methods[] = {
     METHOD("richards_fit", dph_py_richards_fit, dph_richards_doc),
     METHOD("curve_fit", dph_py_curve_fit, dph_curve_doc),
     METHOD("partial_dependence_fit", dph_py_partial_dependence_fit, dph_partial_dependence_doc),
+    METHOD("partial_dependence_slopes", dph_py_partial_dependence_slopes, dph_partial_slopes_doc),
     METHOD("ridge_fit", dph_py_ridge_fit, dph_ridge_doc),
     METHOD("process_evidence", dph_py_process_evidence, dph_process_doc),
     {NULL, NULL, 0, NULL},

@@ -1,5 +1,6 @@
 #include "bindings.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -43,6 +44,16 @@ const char dph_process_doc[] =
     "length_scale : (n_dims,) in units of x.\n\n"
     "Returns (evidence, gradient, status): the gradient is by the logarithms of amplitude, length "
     "scales and noise; both are NaN where the status is below 0.";
+
+const char dph_partial_slopes_doc[] =
+    "partial_dependence_slopes(x, y, grid, *, kernel, amplitude, length_scale, noise)\n--\n\n"
+    "Derivatives of the mean partial dependence of one process by its kernel parameters.\n\n"
+    "x, y, kernel, amplitude, length_scale, noise : as for process_evidence.\n"
+    "grid : (n_dims n_grid,) values of each input to look at, in units of x.\n\n"
+    "Returns (slopes, status): (n_dims, n_dims + 2, n_grid) float64, for each input the "
+    "derivatives "
+    "of its curve by the logarithms of amplitude, length scales and noise; NaN where the status is "
+    "below 0.";
 
 PyArray_Descr *
 dph_py_partial_dependence_type(void)
@@ -352,6 +363,39 @@ number(PyObject *obj, const char *name, double *out)
     return 0;
 }
 
+/* One process from its arguments; the columns are owned by the caller. 0, or -1. */
+static int
+read_process(PyObject *const values[6], PyArrayObject *columns[3], dph_process *p)
+{
+    if (dph_args_word(values[2], "kernel", kernels, DPH_KERNELS, DPH_MATERN52, &p->kernel) < 0 ||
+        number(values[3], "amplitude", &p->amplitude) < 0 ||
+        number(values[5], "noise", &p->noise) < 0) {
+        return -1;
+    }
+    columns[0] = dph_args_column(values[1], "y", -1);
+    columns[1] = columns[0] != NULL ? dph_args_column(values[4], "length_scale", -1) : NULL;
+    if (columns[1] == NULL) {
+        return -1;
+    }
+    p->n_dims = count_dims(columns[1], 1);
+    if (p->n_dims < 0) {
+        return -1;
+    }
+    p->n = (int64_t)PyArray_DIM(columns[0], 0);
+    columns[2] = dph_args_column(values[0], "x", PyArray_DIM(columns[0], 0) * p->n_dims);
+    if (columns[2] == NULL) {
+        return -1;
+    }
+    if (p->n > (int64_t)1 << 20) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    p->y = PyArray_DATA(columns[0]);
+    p->length_scale = PyArray_DATA(columns[1]);
+    p->x = PyArray_DATA(columns[2]);
+    return 0;
+}
+
 PyObject *
 dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
@@ -369,39 +413,16 @@ dph_py_process_evidence(PyObject *module, PyObject *const *args, Py_ssize_t n_ar
 
     (void)module;
     if (dph_args_parse("process_evidence", spec, 6, 2, args, n_args, names, values) < 0 ||
-        dph_args_word(values[2], "kernel", kernels, DPH_KERNELS, DPH_MATERN52, &p.kernel) < 0 ||
-        number(values[3], "amplitude", &p.amplitude) < 0 ||
-        number(values[5], "noise", &p.noise) < 0) {
-        return NULL;
-    }
-    columns[0] = dph_args_column(values[1], "y", -1);
-    columns[1] = columns[0] != NULL ? dph_args_column(values[4], "length_scale", -1) : NULL;
-    if (columns[1] == NULL) {
-        goto out;
-    }
-    p.n_dims = count_dims(columns[1], 1);
-    if (p.n_dims < 0) {
-        goto out;
-    }
-    p.n = (int64_t)PyArray_DIM(columns[0], 0);
-    columns[2] = dph_args_column(values[0], "x", PyArray_DIM(columns[0], 0) * p.n_dims);
-    if (columns[2] == NULL) {
+        read_process(values, columns, &p) < 0) {
         goto out;
     }
     size = p.n_dims + 2;
     gradient = PyArray_SimpleNew(1, &size, NPY_DOUBLE);
-    if (p.n > (int64_t)1 << 20) {
-        PyErr_NoMemory();
-        goto out;
-    }
     scratch = malloc((dph_process_scratch(p.n, p.n_dims) + 1) * sizeof *scratch);
     if (gradient == NULL || scratch == NULL) {
         PyErr_NoMemory();
         goto out;
     }
-    p.x = PyArray_DATA(columns[2]);
-    p.y = PyArray_DATA(columns[0]);
-    p.length_scale = PyArray_DATA(columns[1]);
     Py_BEGIN_ALLOW_THREADS code =
         dph_process_evidence(&p, scratch, &evidence, PyArray_DATA((PyArrayObject *)gradient));
     Py_END_ALLOW_THREADS result = Py_BuildValue("dOi", evidence, gradient, code);
@@ -412,5 +433,102 @@ out:
         Py_XDECREF(columns[i]);
     }
     Py_XDECREF(gradient);
+    return result;
+}
+
+/* Derivatives of the curves of all inputs; NaN where the process has no factor. */
+static int
+all_slopes(const dph_process *p, const double *grid, int64_t n_grid, double *room, double *out)
+{
+    int64_t n = p->n;
+    int64_t each = (p->n_dims + 2) * n_grid;
+    double *dual = room;
+    double *dual_slopes = dual + n;
+    double *factor = dual_slopes + (p->n_dims + 2) * n;
+    double *scratch = factor + n * n;
+    int code = dph_process_factor(p, scratch, factor, dual, NULL);
+
+    if (code == DPH_OK) {
+        dph_process_dual_slopes(p, factor, dual, scratch, dual_slopes);
+    }
+    for (int j = 0; j < p->n_dims; j++) {
+        if (code == DPH_OK) {
+            dph_partial_dependence_slopes(p, dual, dual_slopes, j, grid + j * n_grid, n_grid,
+                                          scratch, out + j * each);
+        } else {
+            for (int64_t i = 0; i < each; i++) {
+                out[j * each + i] = NAN;
+            }
+        }
+    }
+    return code;
+}
+
+PyObject *
+dph_py_partial_dependence_slopes(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
+                                 PyObject *names)
+{
+    static const dph_arg spec[] = {{"x", 1},      {"y", 1},         {"grid", 1},
+                                   {"kernel", 1}, {"amplitude", 1}, {"length_scale", 1},
+                                   {"noise", 1}};
+    PyObject *values[7];
+    PyObject *process[6];
+    PyArrayObject *columns[3] = {NULL};
+    PyArrayObject *grid = NULL;
+    PyObject *slopes = NULL;
+    PyObject *result = NULL;
+    dph_process p = {0};
+    double *room = NULL;
+    npy_intp shape[3] = {0, 0, 0};
+    size_t n = 0;
+    size_t first = 0;
+    size_t second = 0;
+    int code = DPH_OK;
+
+    (void)module;
+    if (dph_args_parse("partial_dependence_slopes", spec, 7, 3, args, n_args, names, values) < 0) {
+        return NULL;
+    }
+    process[0] = values[0];
+    process[1] = values[1];
+    for (int i = 2; i < 6; i++) {
+        process[i] = values[i + 1];
+    }
+    if (read_process(process, columns, &p) < 0) {
+        goto out;
+    }
+    grid = dph_args_column(values[2], "grid", -1);
+    if (grid == NULL) {
+        goto out;
+    }
+    if (PyArray_DIM(grid, 0) % p.n_dims != 0) {
+        PyErr_Format(PyExc_ValueError, "grid: expected a multiple of %d values, got %zd", p.n_dims,
+                     (Py_ssize_t)PyArray_DIM(grid, 0));
+        goto out;
+    }
+    shape[0] = p.n_dims;
+    shape[1] = p.n_dims + 2;
+    shape[2] = PyArray_DIM(grid, 0) / p.n_dims;
+    slopes = PyArray_SimpleNew(3, shape, NPY_DOUBLE);
+    n = (size_t)p.n;
+    first = dph_process_scratch(p.n, p.n_dims);
+    second = dph_partial_dependence_slopes_scratch(p.n, p.n_dims);
+    room = malloc((n * (n + (size_t)p.n_dims + 3) + (first > second ? first : second) + 1) *
+                  sizeof *room);
+    if (slopes == NULL || room == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    Py_BEGIN_ALLOW_THREADS code = all_slopes(&p, PyArray_DATA(grid), (int64_t)shape[2], room,
+                                             PyArray_DATA((PyArrayObject *)slopes));
+    Py_END_ALLOW_THREADS result = Py_BuildValue("Oi", slopes, code);
+
+out:
+    free(room);
+    for (int i = 0; i < 3; i++) {
+        Py_XDECREF(columns[i]);
+    }
+    Py_XDECREF(grid);
+    Py_XDECREF(slopes);
     return result;
 }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from delphi.errors import DataError
@@ -16,12 +16,17 @@ from delphi.figures import theme
 from delphi.shorthand import count
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from delphi.polynomial import PolynomialLaw
     from delphi.sweeps import Sweep, SweepCell
     from delphi.trials import Hyperparameter
 
 __all__ = ["hparam_scaling", "polynomial_coefficients"]
 
+Column = NDArray[Any]
+CURVE = ("value", "x", "mean", "sd", "low", "high")
+MARKED = ("value", "x", "mean", "sd", "inside")
 MOST_CELLS = 64
 MOST_TICKS = 5
 BETAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999, 0.99995,
@@ -134,20 +139,21 @@ def hparam_scaling(
     n_rows = -(-len(sweep.hparams) // n_cols)
     fig = make_subplots(rows=n_rows, cols=n_cols, horizontal_spacing=0.14 if mobile else 0.08,
                         vertical_spacing=0.34 / (n_rows + 1))  # fmt: skip
-    frames = _windows(sweep, cells)
+    panels = [_panels(sweep, c) for c in cells]
+    frames = _windows(sweep, panels)
     # how far cells of the next level lie apart: windows never touch
     gaps = [(0.0, 0.0) if compat else (3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
     owners: list[SweepCell | None] = []
     traces: list[dict[str, Any]] = []
     grid = fig._grid_ref
-    for c in cells:
+    for c, own in zip(cells, panels, strict=True):
         place = [levels[i].index(c.key[name]) for i, name in enumerate(by)]
         shift_y = place[1] if len(by) > 1 else 0
         shift_x = place[2] if len(by) > 2 else 0
         for p, h in enumerate(sweep.hparams):
             dx, dy = gaps[p][0] * shift_x, gaps[p][1] * shift_y
             axis = "" if p == 0 else str(p + 1)
-            for trace in _traces(sweep, c, h, frames[p], dx, dy):
+            for trace in _traces(sweep, own[p], h, frames[p], dx, dy):
                 traces.append({**trace, "xaxis": f"x{axis}", "yaxis": f"y{axis}"})
                 owners.append(c)
     # checked once by plotly, as a whole: trace by trace it takes longer than the fits
@@ -173,56 +179,79 @@ def _first_cell(cells: list[SweepCell], start: Mapping[str, Any] | None) -> Swee
     raise DataError(f"start: no fitted cell has {dict(start or {})}")
 
 
-def _windows(sweep: Sweep, cells: list[SweepCell]) -> list[tuple[float, float, float, float]]:
+class _Panel(NamedTuple):
+    """Columns of one hyperparameter in one cell: its curve, the rule's mark, the trials."""
+
+    curve: dict[str, Column]
+    mark: dict[str, Column]
+    trials: Column
+
+
+def _panels(sweep: Sweep, c: SweepCell) -> list[_Panel]:
+    """What each panel shows of a cell; the tables are taken apart once, it is the quick way."""
+    parts = []
+    for table, names in ((c.curves, CURVE), (c.rules, MARKED)):
+        owner = table["hparam"].to_numpy()
+        parts.append((owner, {name: table[name].to_numpy(float) for name in names}))
+    used = c.trials.loc[c.trials["used"]]
+    found = []
+    for h in sweep.hparams:
+        curve, mark = ({n: v[owner == h.name] for n, v in own.items()} for owner, own in parts)
+        trials = used[h.name].to_numpy(float) if len(curve["x"]) else np.empty(0)
+        found.append(_Panel(curve, mark, trials))
+    return found
+
+
+def _windows(
+    sweep: Sweep, panels: list[list[_Panel]]
+) -> list[tuple[float, float, float, float]]:  # fmt: skip
     """What each panel must hold: x and y from the curves, bands, trials and marks of all cells."""
     out = []
-    for h in sweep.hparams:
+    for p in range(len(sweep.hparams)):
         xs, ys = [], []
-        for c in cells:
-            own = c.curves[c.curves["hparam"] == h.name]
-            mark = c.rules[c.rules["hparam"] == h.name]
-            if len(own):
-                xs += [own["x"].min(), own["x"].max(), *mark["x"]]
-                ys += [own["low"].min(), own["high"].max(), *mark["mean"]]
+        for own in panels:
+            curve, mark, _ = own[p]
+            if len(curve["x"]):
+                xs += [curve["x"].min(), curve["x"].max(), *mark["x"]]
+                ys += [curve["low"].min(), curve["high"].max(), *mark["mean"]]
         if not xs:
             out.append((0.0, 1.0, 0.0, 1.0))
             continue
-        span = max(max(ys) - min(ys), 1e-6)
-        out.append((min(xs), max(max(xs), min(xs) + 1e-9), min(ys), max(ys) + 0.04 * span))
+        lo, hi, low, high = (float(v) for v in (min(xs), max(xs), min(ys), max(ys)))
+        out.append((lo, max(hi, lo + 1e-9), low, high + 0.04 * max(high - low, 1e-6)))
     return out
 
 
 def _traces(
-    sweep: Sweep, c: SweepCell, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
+    sweep: Sweep, own: _Panel, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
 ) -> list[dict[str, Any]]:
     """Rug, curve, band and mark of one panel in one cell, always four traces."""
-    own = c.curves[c.curves["hparam"] == h.name]
-    mark = c.rules[c.rules["hparam"] == h.name]
-    trials = c.trials.loc[c.trials["used"], h.name].to_numpy(float) if len(own) else np.empty(0)
-    x = (own["x"] + dx).tolist()
-    ends = (own["high"] + dy).tolist(), (own["low"] + dy).tolist()
+    curve, mark, trials = own
+    x = (curve["x"] + dx).tolist()
+    ends = (curve["high"] + dy).tolist(), (curve["low"] + dy).tolist()
     quiet: dict[str, Any] = {"showlegend": False, "visible": False, "hoverinfo": "skip"}
-    label = theme.safe(h.label)
-    hover = (f"{label} %{{customdata[0]:.4g}}<br>loss %{{customdata[1]:.4f}} \u00b1"
-             " %{customdata[2]:.4f}")  # fmt: skip
-    values = np.column_stack((own["value"], own["mean"], own["sd"])).tolist() if len(own) else []
-    marked = mark[["value", "mean", "sd"]].to_numpy(float).tolist()
     inside = bool(mark["inside"].all())
+    name = theme.safe(sweep.rule or "") + ("" if inside else " (outside the trials)")
     return [
         _scatter(x=(h.forward(trials) + dx).tolist(), y=[frame[2] + dy] * len(trials),
                    mode="markers", marker=RUG, **quiet),
-        _scatter(x=x, y=(own["mean"] + dy).tolist(), mode="lines", showlegend=False,
-                   visible=False, line={"color": COLOUR, "width": 2.25, "simplify": False},
-                   customdata=values, hovertemplate=hover + "<extra></extra>"),
+        _scatter(x=x, y=(curve["mean"] + dy).tolist(), mode="lines", showlegend=False,
+                   visible=False, line={"width": 2.25, "color": COLOUR, "simplify": False},
+                   text=_said(h, curve), hovertemplate="%{text}<extra></extra>"),
         _scatter(x=x + x[::-1], y=ends[0] + ends[1][::-1], mode="lines", fill="toself",
                    fillcolor=theme.light(COLOUR, 0.16), line={"width": 0, "simplify": False},
                    **quiet),
         _scatter(x=(mark["x"] + dx).tolist(), y=(mark["mean"] + dy).tolist(), mode="markers",
                    marker=MARK if inside else OUTSIDE, showlegend=False, visible=False,
-                   customdata=marked,
-                   hovertemplate=f"{theme.safe(sweep.rule or '')}"
-                   f"{'' if inside else ' (outside the trials)'}<br>{hover}<extra></extra>"),
+                   text=_said(h, mark), hovertemplate=f"{name}<br>%{{text}}<extra></extra>"),
     ]  # fmt: skip
+
+
+def _said(h: Hyperparameter, table: dict[str, Column]) -> list[str]:
+    """Hyperparameter, loss and its standard deviation of every point, for the pointer."""
+    label = theme.safe(h.label)
+    rows = zip(*(table[name].tolist() for name in ("value", "mean", "sd")), strict=True)
+    return [f"{label} {v:.4g}<br>loss {m:.4f} \u00b1 {e:.4f}" for v, m, e in rows]
 
 
 def _scatter(**parts: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 
 #include "base/cholesky.h"
 #include "check.h"
+#include "laws/kernelsum.h"
 #include "suites.h"
 
 enum { N = 23, DIMS = 3, GRID = 9 };
@@ -20,7 +21,7 @@ covariance(const dph_process *p, const double *a, const double *b)
     for (int j = 0; j < p->n_dims; j++) {
         d2 += (a[j] - b[j]) * (a[j] - b[j]) / (p->length_scale[j] * p->length_scale[j]);
     }
-    dph_process_kernel(p->kernel, d2, &zero, &sum, 1);
+    dph_process_kernel(p->kernel, 1, d2, &zero, &sum, 1);
     return p->amplitude * sum;
 }
 
@@ -45,14 +46,50 @@ test_kernels_at_known_distances(void)
         double c[3] = {0, 1, 1e6};
         double acc[3] = {0, 0.5, 0};
 
-        dph_process_kernel(kernel, 0, c, acc, 3);
+        dph_process_kernel(kernel, 1, 0, c, acc, 3);
         CHECK_NEAR(acc[0], 1, 0);
         CHECK_NEAR(acc[1], want[kernel] + 0.5, 1e-14);
         CHECK_ABS(acc[2], 0, 1e-300);
         acc[0] = 0;
         c[0] = 0.25;
-        dph_process_kernel(kernel, 0.75, c, acc, 1);
+        dph_process_kernel(kernel, 1, 0.75, c, acc, 1);
         CHECK_NEAR(acc[0], want[kernel], 1e-14);
+    }
+}
+
+/* Sums over many distances against one by one: spread over few and over many decades, with zeros,
+ * equal ones and ones so far that kernels are 0. */
+static void
+test_sums_over_nodes_are_those_over_points(void)
+{
+    enum { MANY = 301, SUMS = 12 };
+    static const double spreads[] = {0.1, 0.7, 3, 9};
+    static dph_kernel_nodes nodes;
+    uint64_t seed = 8;
+
+    dph_kernel_nodes_set(&nodes);
+    for (int kernel = 0; kernel < DPH_KERNELS; kernel++) {
+        for (int s = 0; s < 4; s++) {
+            for (int n = 1; n <= MANY; n += 60) {
+                double d2[MANY];
+                double c[SUMS];
+                double sums[SUMS];
+                double want[SUMS] = {0};
+
+                for (int g = 0; g < SUMS; g++) {
+                    c[g] = g == 0 ? 0 : 0.01 * g * g * g;
+                }
+                for (int i = 0; i < n; i++) {
+                    d2[i] = i % 17 == 3 ? 0 : exp(spreads[s] * check_normal(&seed));
+                    d2[i] = i % 13 == 5 && i > 0 ? d2[i - 1] : d2[i];
+                    dph_process_kernel(kernel, 1, d2[i], c, want, SUMS);
+                }
+                dph_kernel_sums(&nodes, kernel, d2, n, c, sums, SUMS);
+                for (int g = 0; g < SUMS; g++) {
+                    CHECK_ABS(sums[g] / n, want[g] / n, 3e-14);
+                }
+            }
+        }
     }
 }
 
@@ -253,6 +290,7 @@ void
 test_partial_dependence(void)
 {
     test_kernels_at_known_distances();
+    test_sums_over_nodes_are_those_over_points();
     test_mean_and_variance_are_those_of_the_whole_prediction();
     test_gradient_is_that_of_the_evidence();
     test_failures_have_codes();
