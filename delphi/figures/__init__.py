@@ -18,6 +18,7 @@ from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
 from delphi.figures.seeds import lucky_seeds
 from delphi.figures.spaghetti import draw_spaghetti
+from delphi.figures.speedup import speedup_curve
 from delphi.figures.surface import (
     delta_sweep,
     surface_contours,
@@ -49,6 +50,7 @@ __all__ = [
     "polynomial_coefficients",
     "scaling_law_asymptote",
     "site_json",
+    "speedup_curve",
     "surface_contours",
     "surface_fit_quality",
     "surface_residuals",

@@ -15,7 +15,7 @@ from delphi.compat import fmt_pct_err
 from delphi.downstream import DownstreamFit
 from delphi.emergence import RichardsCurve
 from delphi.emergence_views import FORECAST_AT, HELD_FROM, View, views_of_fits
-from delphi.figures.theme import CLEAR, INK, MUTED, SUITE_COLOURS, safe
+from delphi.figures.theme import CLEAR, INK, MUTED, SUITE_COLOURS, finish, safe
 
 __all__ = ["curve_figure", "emergence", "mobile"]
 
@@ -149,7 +149,8 @@ def _traces(view: View, grid: Any) -> list[tuple[go.Scatter, int]]:
         out.append((_line(z, _curve_values(view, z), name, view), 2))
     if len(view.pool):
         pool = _markers(view.pool, "z", "hard", POOL_NAME, view, 7, True)
-        pool.update(marker={"color": MUTED, "opacity": 0.55}, legendgroup="external")
+        look = {"color": MUTED, "opacity": 0.55, "line": {"width": 0}}
+        pool.update(marker=look, legendgroup="external")
         out.append((pool, 2))
     for rows, name, size in ((view.fitted, fit_name, 9), (view.held, held_name, 11)):
         seen = rows[rows["hard"].notna()]
@@ -206,18 +207,23 @@ def _titles(view: View) -> tuple[str, str]:
     return f"{soft} improves smoothly with compute", f"{hard} emerges at larger scales"
 
 
-def _update(view: View) -> dict[str, Any]:
+def _update(view: View, levels: int) -> dict[str, Any]:
+    """What the dropdown changes; the line of chance moves only where it has several levels."""
     first, second = _titles(view)
+    moved = ("annotations[4].y", "shapes[1].y0", "shapes[1].y1") if levels > 1 else ()
     return {
         "annotations[0].text": first,
         "annotations[1].text": second,
         "annotations[4].visible": view.chance > 0,
         "shapes[1].visible": view.chance > 0,
-        "annotations[4].y": view.chance,
-        "shapes[1].y0": view.chance,
-        "shapes[1].y1": view.chance,
+        **dict.fromkeys(moved, view.chance),
         **_axes(view),
     }
+
+
+def _chances(views: Sequence[View]) -> list[float]:
+    """What chance scores, without repeats, where it scores anything."""
+    return list(dict.fromkeys(view.chance for view in views if view.chance > 0))
 
 
 def emergence(
@@ -225,6 +231,7 @@ def emergence(
     *,
     shown: str | None = None,
     fit_below: float = HELD_FROM,
+    mobile: bool = False,
 ) -> go.Figure:
     """Two panels and a dropdown of tasks: soft metric against compute, accuracy against it.
 
@@ -236,6 +243,8 @@ def emergence(
         The task shown first: the second one by default, where there is one.
     fit_below : float
         Where the divider between fitted and held-out runs stands, FLOPs.
+    mobile : bool
+        One panel above the other, for a screen 360 px wide.
 
     Returns
     -------
@@ -265,14 +274,20 @@ def emergence(
             trace.visible = i == first
             fig.add_trace(trace, row=1, col=panel)
             owner.append(i)
-    _decorate(fig, views[first], fit_below)
+    levels = _chances(views)
+    chance = views[first].chance if views[first].chance > 0 else [*levels, 0.0][0]
+    _decorate(fig, chance, views[first].chance > 0, fit_below)
     fig.update_xaxes(
         type="log", title_text="Compute (FLOPs)", range=[np.log10(least), np.log10(most)],
         row=1, col=1,
     )  # fmt: skip
     fig.update_yaxes(type="log", row=1, col=1)
     fig.update_layout(
-        {key.replace(".", "_"): value for key, value in _axes(views[first]).items()},
+        {
+            key.replace(".", "_"): value
+            for key, value in _axes(views[first]).items()
+            if not key.endswith(".visible") and key != "yaxis2.type"  # plotly's own
+        },
         updatemenus=[_menu(views, owner, first)],
         legend={
             "orientation": "h", "x": 0.62, "xanchor": "center", "y": -0.18, "yanchor": "top",
@@ -280,10 +295,10 @@ def emergence(
         },
         margin={"t": 40, "r": 30, "b": 60, "l": 60}, plot_bgcolor=CLEAR, paper_bgcolor=CLEAR,
     )  # fmt: skip
-    return fig
+    return _stacked(fig) if mobile else fig
 
 
-def _decorate(fig: go.Figure, view: View, fit_below: float) -> None:
+def _decorate(fig: go.Figure, chance: float, shown: bool, fit_below: float) -> None:
     """The divider with its words, and the line of chance, in the order the dropdown counts on."""
     rule = {"color": INK, "width": 1, "dash": "dot"}
     fig.add_shape(
@@ -301,12 +316,12 @@ def _decorate(fig: go.Figure, view: View, fit_below: float) -> None:
             font={"size": 12, "color": INK},
         )  # fmt: skip
     fig.add_shape(
-        type="line", x0=0, x1=1, xref="x2 domain", y0=view.chance, y1=view.chance, yref="y2",
-        line=rule, opacity=0.45, visible=view.chance > 0,
+        type="line", x0=0, x1=1, xref="x2 domain", y0=chance, y1=chance, yref="y2",
+        line=rule, opacity=0.45, visible=shown,
     )  # fmt: skip
     fig.add_annotation(
-        xref="x2 domain", yref="y2", x=0.98, y=view.chance, text="random chance", showarrow=False,
-        xanchor="right", yanchor="top", font={"size": 11, "color": INK}, visible=view.chance > 0,
+        xref="x2 domain", yref="y2", x=0.98, y=chance, text="random chance", showarrow=False,
+        xanchor="right", yanchor="top", font={"size": 11, "color": INK}, visible=shown,
     )  # fmt: skip
 
 
@@ -314,7 +329,7 @@ def _menu(views: list[View], owner: list[int], first: int) -> dict[str, Any]:
     buttons = [
         {
             "label": safe(view.label), "method": "update",
-            "args": [{"visible": [o == i for o in owner]}, _update(view)],
+            "args": [{"visible": [o == i for o in owner]}, _update(view, len(_chances(views)))],
         }
         for i, view in enumerate(views)
     ]  # fmt: skip
@@ -326,7 +341,11 @@ def _menu(views: list[View], owner: list[int], first: int) -> dict[str, Any]:
 
 
 def mobile(fig: go.Figure) -> go.Figure:
-    """The same with its panels one above the other, for narrow screens."""
+    """The figure of :func:`emergence` with its panels one above the other, for narrow screens."""
+    return _stacked(fig)
+
+
+def _stacked(fig: go.Figure) -> go.Figure:
     tall = go.Figure(fig)
     tall.update_layout(
         xaxis_domain=[0.0, 1.0], xaxis2_domain=[0.0, 1.0], yaxis_domain=[0.60, 0.98],
@@ -343,7 +362,7 @@ def mobile(fig: go.Figure) -> go.Figure:
     return tall
 
 
-def curve_figure(curve: RichardsCurve) -> go.Figure:
+def curve_figure(curve: RichardsCurve, *, mobile: bool = False) -> go.Figure:
     """Points and curve of one Richards fit."""
     fig = go.Figure()
     if curve.points is not None:
@@ -356,8 +375,6 @@ def curve_figure(curve: RichardsCurve) -> go.Figure:
             x=grid, y=curve.predict(grid), mode="lines", name="Richards curve",
             line={"color": COLOUR, "dash": "dash", "width": 1.5},
         )  # fmt: skip
-    fig.update_layout(
-        xaxis_title="soft metric (more is better)", yaxis_title="accuracy", yaxis_tickformat=".0%",
-        plot_bgcolor=CLEAR, paper_bgcolor=CLEAR,
-    )  # fmt: skip
-    return fig
+    fig.update_xaxes(title_text="soft metric (more is better)")
+    fig.update_yaxes(title_text="accuracy", tickformat=".0%")
+    return finish(fig, 320, [str(trace.name) for trace in fig.data], 18, mobile=mobile)
