@@ -115,11 +115,11 @@ def draw_evals(
     table = _read(files)
     if compat:
         fig = emergence(_notebook_views(files))
-    else:
-        from delphi.downstream import fit_downstreams
+        return {EMERGENCE: fig, f"{EMERGENCE}-mobile": mobile(fig)}
+    from delphi.downstream import fit_downstreams
 
-        fig = emergence(fit_downstreams(table))
-    return {EMERGENCE: fig, f"{EMERGENCE}-mobile": mobile(fig)}
+    fits = fit_downstreams(table)
+    return {EMERGENCE: emergence(fits), f"{EMERGENCE}-mobile": emergence(fits, mobile=True)}
 
 
 def _read(files: Mapping[str, str | os.PathLike[str]]) -> pd.DataFrame:

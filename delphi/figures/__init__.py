@@ -8,6 +8,7 @@ from typing import Any
 
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
+from delphi.figures.browser import suite_browser
 from delphi.figures.downstream import curve_figure, emergence, mobile
 from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
@@ -51,6 +52,7 @@ __all__ = [
     "scaling_law_asymptote",
     "site_json",
     "speedup_curve",
+    "suite_browser",
     "surface_contours",
     "surface_fit_quality",
     "surface_residuals",

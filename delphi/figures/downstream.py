@@ -15,18 +15,32 @@ from delphi.compat import fmt_pct_err
 from delphi.downstream import DownstreamFit
 from delphi.emergence import RichardsCurve
 from delphi.emergence_views import FORECAST_AT, HELD_FROM, View, views_of_fits
-from delphi.figures.theme import CLEAR, INK, MUTED, SUITE_COLOURS, finish, safe
+from delphi.figures.theme import CLEAR, GRID, INK, MUTED, SUITE_COLOURS, finish, safe
 
 __all__ = ["curve_figure", "emergence", "mobile"]
 
 COLOUR = SUITE_COLOURS[0]
 N_GRID = 400
 LOG_PAD = 0.06
+FAR = 0.25  # a floor below this share of the smallest value would squeeze the rest
+CLOSE = 5.0  # held-out runs less than this factor apart have their labels on alternating sides
 LEADER = (1.7, 1.08)  # how far a held-out label stands off, as factors of compute and z
 LOG_PROB_TICKS = [3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3]
 BITS_TICKS = [0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
 ALPHA, FLOOR = "\N{GREEK SMALL LETTER ALPHA}", "L\N{INFINITY}"
-POOL_NAME = "External Models Used for Regression"
+POOL_NAME, OTHERS = "External Models Used for Regression", "other models"
+
+
+def _least(view: View) -> float:
+    """The smallest z that both panels should show: the floor, unless it is far below all else."""
+    seen = min(view.z_ladder[0], view.z_span[0])
+    if view.floor_z >= FAR * seen:
+        return view.floor_z
+    if view.law is None:
+        return seen
+    ahead = float(_law_values(view, FORECAST_AT))
+    ends = [ahead] if view.interval is None else [ahead, view.interval[0]]
+    return 0.95 * max(min(ends), FAR * seen)
 
 
 def _law_values(view: View, compute: Any) -> Any:
@@ -70,14 +84,19 @@ def _leaders(view: View) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
+    sides: list[str] = []
     C, z = view.held["compute"].to_numpy(float), view.held["z"].to_numpy(float)
     told = _law_values(view, C) if view.law else np.full(len(C), np.nan)
-    for at, seen, expected in zip(C, z, told, strict=True):
-        x += [at, at * LEADER[0], None]
-        y += [seen, seen * LEADER[1], None]
+    close = len(C) > 1 and float(np.min(np.diff(np.sort(C)))) < (CLOSE - 1) * float(np.min(C))
+    for rank, (at, seen, expected) in enumerate(zip(C, z, told, strict=True)):
+        up = 1 if rank % 2 == 0 or not close else -1
+        x += [at, at * LEADER[0] ** up, None]
+        y += [seen, seen * LEADER[1] ** up, None]
+        sides += [f"middle {'right' if up > 0 else 'left'}"] * 3
         text += ["", fmt_pct_err(float((seen - expected) / expected * 100.0)), ""]
     return go.Scatter(
-        x=x, y=y, text=text, mode="lines+text", textposition="middle right", hoverinfo="skip",
+        x=x, y=y, text=text, mode="lines+text", hoverinfo="skip",
+        textposition=sides if close else "middle right",
         line={"color": MUTED, "width": 1},
         textfont={"size": 11, "color": INK}, showlegend=False, legendgroup=view.label,
     )  # fmt: skip
@@ -127,7 +146,7 @@ def _curve_grid(view: View) -> Any:
     if view.log_prob:
         pad = 0.08 * (high - low) if high > low else 0.2
         return -np.linspace(-high - pad, -low + pad, N_GRID)
-    least = min(min(low, view.floor_z) * 0.6, view.floor_z * 0.5)
+    least = min(min(low, _least(view)) * 0.6, _least(view) * 0.5)
     return np.logspace(np.log10(max(least, 1e-4)), np.log10(high * 1.30), N_GRID)
 
 
@@ -165,8 +184,8 @@ def _traces(view: View, grid: Any) -> list[tuple[go.Scatter, int]]:
 
 def _axes(view: View) -> dict[str, Any]:
     """Axis settings of one view, as the dropdown sets them."""
-    low, high = min(view.z_ladder[0], view.floor_z), view.z_ladder[1]
-    pool_low, pool_high = min(view.z_span[0], view.floor_z), view.z_span[1]
+    low, high = min(view.z_ladder[0], _least(view)), view.z_ladder[1]
+    pool_low, pool_high = min(view.z_span[0], _least(view)), view.z_span[1]
     best = np.nanmax([*view.fitted["hard"], *view.held["hard"], 0.0])
     y_range = [np.log10(high) + LOG_PAD, np.log10(low) - LOG_PAD]
     if view.log_prob:
@@ -255,6 +274,7 @@ def emergence(
     ValueError
         Nothing to show, or `shown` is none of the tasks.
     """
+    own = isinstance(fits, Mapping)
     views = views_of_fits(fits) if isinstance(fits, Mapping) else list(fits)
     if not views:
         raise ValueError("emergence: no task to show")
@@ -295,7 +315,32 @@ def emergence(
         },
         margin={"t": 40, "r": 30, "b": 60, "l": 60}, plot_bgcolor=CLEAR, paper_bgcolor=CLEAR,
     )  # fmt: skip
+    if own:
+        return _finished(fig, mobile)
     return _stacked(fig) if mobile else fig
+
+
+def _finished(fig: go.Figure, mobile: bool) -> go.Figure:
+    """Our look: the menu over the panels, the legend under them; the notebook's views keep its."""
+    for trace in fig.data:
+        if trace.name == POOL_NAME:
+            trace.name = OTHERS
+    names = list(dict.fromkeys(t.name for t in fig.data if t.visible and t.showlegend is None))
+    finish(fig, 640 if mobile else 330, names, 88, mobile=mobile)
+    fig.update_annotations(font_size=13, selector={"xref": "paper"})
+    if mobile:
+        fig.update_layout(
+            xaxis_domain=[0.0, 1.0], xaxis2_domain=[0.0, 1.0], yaxis_domain=[0.6, 1.0],
+            yaxis2_domain=[0.0, 0.4],
+        )  # fmt: skip
+        for title, top in zip(fig.layout.annotations[:2], (1.0, 0.4), strict=True):
+            title.update(x=0.5, y=top)
+    for menu in fig.layout.updatemenus:
+        menu.update(
+            name="Task", direction="down", x=0.0, xanchor="left", y=1.0, yanchor="bottom",
+            pad={"b": 44}, bgcolor="rgba(255, 255, 255, 0.9)", bordercolor=GRID, borderwidth=1,
+        )  # fmt: skip
+    return fig
 
 
 def _decorate(fig: go.Figure, chance: float, shown: bool, fit_below: float) -> None:

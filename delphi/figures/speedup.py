@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -109,11 +109,20 @@ def speedup_curve(speedup: Speedup, *, mobile: bool = False) -> go.Figure:
     fig.update_xaxes(title_text=title, row=2, col=1)
     fig.update_yaxes(
         type="log", range=np.log10([floor, top]).tolist(), title_text="Times the compute",
-        exponentformat="power", row=1, col=1,
-        **({"dtick": 1} if top / floor > 100 else {"dtick": "D2"}),
+        row=1, col=1, **_ticks(floor, top),
     )  # fmt: skip
     fig.update_yaxes(title_text="P(ahead)", range=[-0.06, 1.06], row=2, col=1)
     return theme.finish(fig, 400, names, 18, mobile=mobile)
+
+
+def _ticks(lo: float, hi: float) -> dict[str, Any]:
+    """Factors as people say them: 0.5, 1, 2; powers of ten where they span many decades."""
+    if hi / lo > 1e3:
+        return {"exponentformat": "power", "nticks": 8}
+    steps = (1, 2, 5) if hi / lo > 8 else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
+    every = [step * 10.0**d for d in range(-6, 7) for step in steps]
+    shown = [v for v in every if lo <= v <= hi]
+    return {"tickvals": shown, "ticktext": [f"{v:g}" for v in shown]}
 
 
 def _add_crossing(fig: go.Figure, speedup: Speedup) -> None:

@@ -168,7 +168,11 @@ def hparam_scaling(
     fig._grid_ref = grid
     names = [str(key["name"]) for key in keys]
     _axes(fig, sweep, frames, gaps, levels, shown, n_cols)
-    theme.finish(fig, 250 * n_rows + 60, names, 76 if by else 30)
+    theme.finish(
+        fig, 250 * n_rows + 60, names, 76 if by else 30, mobile=mobile, room=24 if mobile else 0
+    )
+    # one angle for all: plotly would turn the ticks of some panels only
+    fig.update_xaxes(tickangle=45 if mobile else 0, tickfont_size=10)
     _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, mobile)
     return fig
 
@@ -350,7 +354,9 @@ def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.F
         own = row.drop("1")
         fig.add_trace(go.Bar(y=[theme.safe(t) for t in own.index], x=own.tolist(), orientation="h",
                              name=theme.safe(label), marker={"color": colour}))  # fmt: skip
-    fig.update_xaxes(title_text=f"Coefficient ({theme.safe(law.target)} per power of a decade)")
+    unit = f"({theme.safe(law.target, 28)} per power of a decade)"
+    fig.update_xaxes(title_text=f"Coefficient{'<br>' if mobile else ' '}{unit}")
     fig.update_yaxes(autorange="reversed")
     names = [theme.safe(g) for g in table.index]
-    return theme.finish(fig, 60 + 22 * len(law.terms) * max(1, len(names)), names, 18, mobile=mobile)
+    height = 60 + 22 * len(law.terms) * max(1, len(names))
+    return theme.finish(fig, height, names, 18, mobile=mobile, room=18 if mobile else 0)
