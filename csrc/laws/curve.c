@@ -42,7 +42,7 @@ typedef struct {
     double *columns;
     double *base;
     double *part;
-    double *thin;                 /* double[2 * DPH_CURVESTART_POINTS] */
+    double *thin;               /* double[2 * DPH_CURVESTART_POINTS] */
     const double *F, *A, *sums; /* the scan of this slice */
 } problem;
 
@@ -193,8 +193,7 @@ find_starts(const problem *q, double delta, place *found)
 {
     dph_curvefit fit;
     place starts[STARTS];
-    int n_starts =
-        dph_curvestart_lowest(q->form, q->axes, q->F, q->A, q->sums, STARTS, starts);
+    int n_starts = dph_curvestart_lowest(q->form, q->axes, q->F, q->A, q->sums, STARTS, starts);
     int n_found = 0;
 
     open_fit(q, dph_curvestart_step(q->n), &fit);
