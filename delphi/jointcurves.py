@@ -363,7 +363,7 @@ def fit_joint_curves(
     )  # fmt: skip
     warn_about(whole["status_code"], "joint fits")
     points = {"progress": runs.tau, "loss": runs.loss}
-    how = {"scope": scope, "theta": theta, "interactions": interactions, "ridge": options.ridge}
+    how: dict[str, Any] = {"scope": scope, "theta": theta, "interactions": interactions, "ridge": options.ridge}
     return with_origin(result, from_arrays(points, **how))
 
 

@@ -187,7 +187,7 @@ def _alone(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         fits = fit_curves(
-            frame, prefixes=options.cuts, forms=options.forms, losses=options.losses,
+            frame, prefixes=options.cuts.tolist(), forms=options.forms, losses=options.losses,
             delta=options.delta, min_progress=options.least, n_threads=options.n_threads, **where,
         )  # fmt: skip
     run = where["run"]

@@ -98,10 +98,10 @@ def run_terms(
     axes = []
     for name in [] if mix is None else [mix] if isinstance(mix, str) else list(mix):
         axes.append(_mix_axis(table, name))
-    for name, title in ((lr, "log lr"), (flops, "log flops")):
-        if name is not None:
-            logs = np.log(column(table[name], name, least=0))
-            axes.append(_scaled(title, name, logs, log=True))
+    for rate, title in ((lr, "log lr"), (flops, "log flops")):
+        if rate is not None:
+            logs = np.log(column(table[rate], rate, least=0))
+            axes.append(_scaled(title, rate, logs, log=True))
     made, n_main = _made(tuple(axes), table, interactions)
     kept: list[str] = []
     dropped: dict[str, str] = {}
@@ -112,7 +112,7 @@ def run_terms(
         for _ in range(2):  # twice is enough (Kahan): the second time takes back the rounding
             for q in basis:
                 rest = rest - (q @ rest) * q
-        size = np.linalg.norm(values)
+        size = float(np.linalg.norm(values))
         if not np.linalg.norm(rest) > DEPENDENT * max(size, 1e-300):
             constant = len(values) == 0 or np.ptp(values) == 0
             dropped[name] = "constant" if constant else "follows from the others"
