@@ -363,7 +363,9 @@ def fit_joint_curves(
     )  # fmt: skip
     warn_about(whole["status_code"], "joint fits")
     points = {"progress": runs.tau, "loss": runs.loss}
-    how: dict[str, Any] = {"scope": scope, "theta": theta, "interactions": interactions, "ridge": options.ridge}
+    how: dict[str, Any] = {
+        "scope": scope, "theta": theta, "interactions": interactions, "ridge": options.ridge,
+    }  # fmt: skip
     return with_origin(result, from_arrays(points, **how))
 
 

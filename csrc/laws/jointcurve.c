@@ -12,11 +12,13 @@
 #define TO_SIGMA 1.4826
 #define DELTA_LEAST 1e-9 /* of the spread of the losses */
 #define STEPS 250
-#define STAGES 5       /* of a falling delta */
-#define FALL 0.1       /* from one to the next */
-#define TOLERANCE 1e-8 /* of the objective: a promise below it ends a refinement */
-#define EDGE 1e-6      /* in ln theta */
-#define RANK 1e-11     /* of its own diagonal: a pivot below it is no pivot */
+#define COARSE_TOLERANCE 1e-4
+#define COARSE_STEPS 15 /* of every start; the best goes on */
+#define STAGES 5        /* of a falling delta */
+#define FALL 0.1        /* from one to the next */
+#define TOLERANCE 1e-8  /* of the objective: a promise below it ends a refinement */
+#define EDGE 1e-6       /* in ln theta */
+#define RANK 1e-11      /* of its own diagonal: a pivot below it is no pivot */
 #define NODES_MAX 64
 
 /* The scan: ln theta from low to high in n steps, theta_0 then theta_1. */
@@ -80,7 +82,8 @@ look(const dph_jointcurve_batch *batch, int64_t cut, int64_t *n, int64_t *n_runs
 
 /* Least squares in F and A at the theta of a node; 0 where the design does not determine them. */
 static int
-least_squares(dph_joint *joint, double *b, const double *theta, double ridge, double *objective)
+least_squares(dph_joint *joint, double *b, const double *theta, double ridge, int repeats,
+              double *objective)
 {
     dph_joint_goal goal = {.delta = INFINITY, .divisor = 1, .ridge = ridge};
 
@@ -88,14 +91,13 @@ least_squares(dph_joint *joint, double *b, const double *theta, double ridge, do
     for (int k = 0; k < joint->n_theta; k++) {
         b[(2 + k) * joint->n_terms] = theta[k];
     }
-    for (int repeat = 0; repeat < 2;
-         repeat++) { /* the second takes back the rounding of the first */
+    for (int k = 0; k < repeats; k++) { /* a second one takes back rounding */
         dph_joint_look(joint, b, 0);
         if (dph_joint_solve(joint, b, &goal, 0, 0, RANK, NULL) != DPH_OK) {
             return 0;
         }
-        for (int k = 0; k < 2 * joint->n_terms; k++) {
-            b[k] += joint->step[k];
+        for (int i = 0; i < 2 * joint->n_terms; i++) {
+            b[i] += joint->step[i];
         }
     }
     dph_joint_look(joint, b, 0);
@@ -120,7 +122,7 @@ scan(dph_joint *joint, double *b, double ridge, node *best)
             at->theta[1] =
                 g->n[1] > 1 ? g->low[1] + (g->high[1] - g->low[1]) * j / (g->n[1] - 1) : 0;
             if (dph_joint_stopped(joint) ||
-                !least_squares(joint, b, at->theta, ridge, &at->objective)) {
+                !least_squares(joint, b, at->theta, ridge, 1, &at->objective)) {
                 at->objective = INFINITY;
             }
         }
@@ -174,18 +176,21 @@ mean_distance(const dph_joint *joint)
     return sum / (double)joint->n;
 }
 
-/* Refine b under one loss from where it is. Returns 1 where it came to rest. */
+/* Refine b under one loss from where it is, for comparison or (final) to the end. Returns 1 where
+ * it came to rest. */
 static int
 refine(dph_joint *joint, double *b, int loss, double delta0, double ridge, int final,
        dph_jointcurve *out)
 {
     dph_joint_goal goal = {.delta = delta0, .divisor = 1, .ridge = ridge};
+    int most = final ? STEPS : COARSE_STEPS;
+    double tolerance = final ? TOLERANCE : COARSE_TOLERANCE;
     int rest = 1;
     int steps = 0;
 
     out->gap = 0;
     if (loss == DPH_CURVE_HUBER) {
-        rest = dph_joint_descend(joint, b, &goal, joint->n_theta, STEPS, TOLERANCE, &steps);
+        rest = dph_joint_descend(joint, b, &goal, joint->n_theta, most, tolerance, &steps);
         out->iterations += steps;
         out->objective = dph_joint_mean(joint, delta0);
         return rest;
@@ -199,7 +204,7 @@ refine(dph_joint *joint, double *b, int loss, double delta0, double ridge, int f
         mean = mean_distance(joint);
         goal.delta = fmax(pow(FALL, stage + 1) * mean, DELTA_LEAST * joint->spread);
         goal.divisor = goal.delta;
-        rest = dph_joint_descend(joint, b, &goal, shapes, STEPS, TOLERANCE, &steps);
+        rest = dph_joint_descend(joint, b, &goal, shapes, most, tolerance, &steps);
         out->iterations += steps;
     }
     out->objective = mean_distance(joint);
@@ -262,14 +267,14 @@ fit_item(const dph_jointcurve_batch *batch, int64_t cut, int form,
     if (status == DPH_OK && !(delta0 > 0)) {
         double objective = 0;
 
-        least_squares(&joint, b, starts[0].theta, options->ridge, &objective);
+        least_squares(&joint, b, starts[0].theta, options->ridge, 2, &objective);
         delta0 = fmax(HUBER_WIDTH * TO_SIGMA * scatter(&joint), DELTA_LEAST * joint.spread);
     }
     for (int l = 0; l < options->n_losses; l++) {
         dph_jointcurve *record = out + l;
         double *own = coefficients + (size_t)l * width;
         double least = INFINITY;
-        int rest = 0;
+        int rest = 1;
 
         *record = (dph_jointcurve){
             .n = n, .n_runs = n_runs, .form = form, .loss = options->losses[l], .delta = delta0};
@@ -277,18 +282,16 @@ fit_item(const dph_jointcurve_batch *batch, int64_t cut, int form,
             dph_jointcurve trial = *record;
             double ignored = 0;
             double value = 0;
-            int still = 0;
 
-            if (!least_squares(&joint, b, starts[k].theta, options->ridge, &ignored)) {
+            if (!least_squares(&joint, b, starts[k].theta, options->ridge, 2, &ignored)) {
                 continue;
             }
             trial.iterations = 0;
-            still = refine(&joint, b, record->loss, delta0, options->ridge, 0, &trial);
+            refine(&joint, b, record->loss, delta0, options->ridge, 0, &trial);
             value = trial.objective + dph_joint_penalty(&joint, b) * options->ridge /
                                           (record->loss == DPH_CURVE_HUBER ? 1 : delta0);
             if (value < least) {
                 least = value;
-                rest = still;
                 *record = trial;
                 memcpy(winner, b, sizeof(double) * width);
             }
@@ -302,9 +305,7 @@ fit_item(const dph_jointcurve_batch *batch, int64_t cut, int form,
             failed(record, own, n_terms, status);
             continue;
         }
-        if (record->loss == DPH_CURVE_MAE) {
-            rest = refine(&joint, winner, record->loss, delta0, options->ridge, 1, record);
-        }
+        rest = refine(&joint, winner, record->loss, delta0, options->ridge, 1, record);
         record->penalty = options->ridge * dph_joint_penalty(&joint, winner);
         record->status = warnings(&joint, winner) | (rest ? 0 : DPH_W_JOINT_STALLED);
         memcpy(own, winner, sizeof(double) * width);

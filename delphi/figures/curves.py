@@ -48,7 +48,7 @@ def best_forms(scores: pd.DataFrame, *, scale: str = "scale", mobile: bool = Fal
     --------
     >>> import delphi
     >>> runs = delphi.simulate.curves(mixes=("web",), rng=0)
-    >>> fits = delphi.fit_curves(runs, by="scale", prefixes=[0.3, 0.6], forms="log")
+    >>> fits = delphi.fit_curves(runs, by="scale", prefixes=[0.3, 0.6], forms="rational")
     >>> fig = best_forms(delphi.score_curves(fits, by=["scale", "prefix", "method"]))
     >>> len(fig.data[0].y), len(fig.data[0].x)
     (4, 2)

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from delphi.report.shell import Markup, environment, inert, part, policy
 from delphi.report.tables import PAGE_ROWS
-from delphi.shorthand import printable, shortened
+from delphi.shorthand import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from jinja2 import Environment
-
     from delphi.card import Card
     from delphi.report.tables import Table
-
-try:
-    import jinja2
-    from markupsafe import Markup
-except ImportError as error:  # an extra
-    raise ImportError(
-        "the page needs Jinja2: pip install 'delphi-scaling[report]'", name="jinja2"
-    ) from error
 
 __all__ = ["Plot", "render_page", "render_table"]
 
@@ -115,15 +102,15 @@ def render_page(
     -------
     str
         The same input gives the same text. Names may hold anything: all of it is escaped, and the
-        page's own policy lets no script run but its own two.
+        page's own policy lets no script run but its own.
     """
     from plotly.offline import get_plotlyjs
 
-    scripts = [get_plotlyjs(), _part("page.js")]
+    scripts = [get_plotlyjs(), part("shell.js"), part("page.js")]
     figures = [json.loads(plot.json) for plot in plots]
     template: dict[str, Any] = next((f["layout"].get("template", {}) for f in figures), {})
     text: str = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=title,
@@ -136,9 +123,9 @@ def render_page(
             cards_note=cards_note,
             version=version,
             units=units,
-            policy=Markup(_policy(scripts, plots)),
-            css=Markup(_part("page.css")),
-            template=_inert(template),
+            policy=Markup(policy(scripts, webgl=any('"scattergl"' in plot.json for plot in plots))),
+            css=Markup(part("page.css")),
+            template=inert(template),
             scripts=[Markup(script) for script in scripts],
         )
     )
@@ -147,23 +134,8 @@ def render_page(
 
 def render_table(table: Table, most: int = PAGE_ROWS) -> str:
     """A table as HTML, its first rows at most; the first column heads its row."""
-    parts: Any = _environment().get_template("parts.html").module
+    parts: Any = environment().get_template("parts.html").module
     return str(parts.table_of(table, most))
-
-
-@functools.cache
-def _environment() -> Environment:
-    """Escape whatever is printed, and let no character steer the page."""
-    env = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_part),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
-    )
-    env.filters["shortened"] = shortened
-    return env
 
 
 def _grouped(
@@ -174,7 +146,7 @@ def _grouped(
     for plot, wide in zip(plots, figures, strict=True):
         narrow = None if plot.narrow is None else _changes(wide, json.loads(plot.narrow), template)
         shown = _without(wide, template) | {"narrow": narrow, "room": _room(wide)}
-        figure = _Figure(plot.name, plot.title, plot.caption, plot.label, _inert(shown))
+        figure = _Figure(plot.name, plot.title, plot.caption, plot.label, inert(shown))
         groups.setdefault(plot.group, []).append(figure)
     for i, (title, members) in enumerate(groups.items()):
         yield _Group(f"group-{i + 1}", title, members)
@@ -214,27 +186,3 @@ def _room(figure: dict[str, Any]) -> int:
     from delphi.figures.overtraining import SLIDER
 
     return SLIDER
-
-
-def _inert(value: object) -> Markup:
-    """JSON that cannot end its script element; it reads the same."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _part(name: str) -> str:
-    return resources.files("delphi.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: Sequence[str], plots: Sequence[Plot]) -> str:
-    """A policy under which only these very scripts run and nothing is ever fetched."""
-    # Plotly compiles its WebGL programs in the browser; pages without such plots need no eval.
-    webgl = " 'unsafe-eval'" if any('"scattergl"' in plot.json for plot in plots) else ""
-    hashes = [
-        "'sha256-" + base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode() + "'"
-        for s in scripts
-    ]
-    return (
-        f"default-src 'none'; script-src {' '.join(hashes)}{webgl}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
