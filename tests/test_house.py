@@ -118,7 +118,17 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"curvepage", "curvescommand", "explorer", "report", "figureset", "cli", "klcommand", "__main__", "__init__"},
+    {
+        "curvepage",
+        "curvescommand",
+        "explorer",
+        "report",
+        "figureset",
+        "cli",
+        "klcommand",
+        "__main__",
+        "__init__",
+    },
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

@@ -196,7 +196,7 @@ def _joint(
     **options: Any,
 ) -> tuple[pd.DataFrame | None, list[str]]:
     """Scores of both scopes, or why there are none."""
-    axes = {}
+    axes: dict[str, Any] = {}
     for noun, argument in (("mix", "mix"), ("lr", "lr"), ("scale", "flops")):
         cells = runs.keys[columns[noun]]
         usable = noun == "mix" or (pd.api.types.is_numeric_dtype(cells) and (cells > 0).all())

@@ -161,6 +161,4 @@ def _exact(values: Any) -> list[float | None]:
 
 
 def _round(values: Any, digits: int = DIGITS) -> list[float | None]:
-    return [
-        float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, float)
-    ]
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, float)]

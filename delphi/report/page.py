@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from delphi.card import Card
     from delphi.report.tables import Table
 
-__all__ = ["Plot", "render_page", "render_table"]
+__all__ = ["Plot", "figures_of", "render_page", "render_table"]
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,12 @@ def render_table(table: Table, most: int = PAGE_ROWS) -> str:
     return str(parts.table_of(table, most))
 
 
+def figures_of(plots: Sequence[Plot], template: dict[str, Any]) -> list[_Figure]:
+    """Figures as the macro ``figure_of`` takes them."""
+    figures = [json.loads(plot.json) for plot in plots]
+    return [f for group in _grouped(plots, figures, template) for f in group.plots]
+
+
 def _grouped(
     plots: Sequence[Plot], figures: Sequence[dict[str, Any]], template: dict[str, Any]
 ) -> Iterator[_Group]:
@@ -165,17 +171,17 @@ def _changes(
 ) -> dict[str, Any]:
     """The narrow figure as its layout and what differs in traces and frames from the wide one."""
     out: dict[str, Any] = {"layout": _without(narrow, template)["layout"]}
-    for part in ("data", "frames"):
-        ours, theirs = wide.get(part, []), narrow.get(part, [])
+    for key in ("data", "frames"):
+        ours, theirs = wide.get(key, []), narrow.get(key, [])
         if len(ours) != len(theirs):
-            out[part] = {"all": theirs}
+            out[key] = {"all": theirs}
             continue
         changed = {
-            str(i): {key: b.get(key) for key in {**a, **b} if a.get(key) != b.get(key)}
+            str(i): {k: b.get(k) for k in {**a, **b} if a.get(k) != b.get(k)}
             for i, (a, b) in enumerate(zip(ours, theirs, strict=True))
             if a != b
         }
-        out[part] = {"changed": changed}
+        out[key] = {"changed": changed}
     return out
 
 
