@@ -16,6 +16,7 @@
     if (value === null || value === undefined || !isFinite(value)) { return "-"; }
     return Number(value).toPrecision(digits || 4).replace(/\.?0+(e|$)/, "$1");
   }
+  function fixed(value) { return value === null || value === undefined ? "-" : value.toFixed(4); }
   function safe(name) { // for plotly, which reads some markup
     return String(name).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   }
@@ -27,7 +28,7 @@
       row.forEach(function (cell, i) {
         var box = document.createElement(i ? "td" : "th");
         if (!i) { box.scope = "row"; }
-        if (numeric[i]) { box.className = "n"; }
+        if (numeric[i]) { box.className = "n"; } else if (String(cell).length > 20) { box.className = "wide"; }
         box.textContent = cell;
         line.appendChild(box);
       });
@@ -137,7 +138,7 @@
       });
     }
     marks("observed final", function (r) { return data.actual[r]; }, "diamond", "#22252b");
-    marks("forecast", function (r) { return fit.final[r * width + p]; }, "x", "#C4650A");
+    marks("forecast", function (r) { return fit.final[r * width + p]; }, "x", "#C2185B");
     var room = 0.04 * (high - low || 1);
     draw("live-trajectories", traces, {
       xaxis: { title: { text: "progress of the run" }, range: [0, 1.03] },
@@ -155,8 +156,8 @@
     var most = 60;
     fill("run-table", runs.slice(0, most).map(function (r) {
       var k = r * width + p;
-      return [data.run[r], text(fit.final[k], 5), text(fit.low[k], 5), text(fit.high[k], 5),
-        text(data.actual[r], 5), text(fit.error[k]), fit.status[k] || "ok"];
+      return [data.run[r], fixed(fit.final[k]), fixed(fit.low[k]), fixed(fit.high[k]),
+        fixed(data.actual[r]), text(fit.error[k]), fit.status[k] || "ok"];
     }), [0, 1, 1, 1, 1, 1, 0]);
     byId("run-note").textContent = "low and high: " + 100 * data.level + "% conformal intervals." +
       (runs.length > most ? " The first " + most + " of " + runs.length + " runs; the CSV has all." : "");
@@ -167,7 +168,7 @@
   byId("pick-prefix").addEventListener("input", show);
   shell.onChange(show);
   shell.curves = {
-    data: data, byId: byId, number: number, text: text, safe: safe, fill: fill, draw: draw,
+    data: data, byId: byId, number: number, text: text, fixed: fixed, safe: safe, fill: fill, draw: draw,
     shade: shade, colours: colours, symbols: symbols, spread: spread,
   };
   show();

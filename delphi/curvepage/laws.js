@@ -64,8 +64,8 @@
         kit.text(Math.max.apply(null, sizes), 3) + "% of " + sizes.length + " runs." :
         "No held-out run with a forecast.");
     kit.fill("held-table", held.map(function (h) {
-      return [ends.recipes[h.recipe], kit.text(h.compute, 3), kit.text(h.loss, 5),
-        kit.text(h.predicted, 5), kit.text(h.percent_error, 3), kit.text(h.line_predicted, 5),
+      return [ends.recipes[h.recipe], kit.text(h.compute, 3), kit.fixed(h.loss),
+        kit.fixed(h.predicted), kit.text(h.percent_error, 3), kit.fixed(h.line_predicted),
         kit.text(h.line_percent_error, 3)];
     }), [0, 1, 1, 1, 1, 1, 1]);
     var rows = [];
@@ -118,8 +118,8 @@
       "No joint fit of this kind: cells are left out in the global scope and under Huber's loss.";
     kit.draw("live-joint", traces, {
       xaxis: { title: { text: "prefix (share of the run seen)" } },
-      yaxis: { title: { text: "mean error of the final loss" }, type: "log", exponentformat: "none",
-        minexponent: 5, tickformat: ".3~g" },
+      yaxis: { title: { text: "mean error of the final loss" }, type: "log", dtick: "D2",
+        tickformat: ".3~g" },
     });
     kit.fill("joint-table", rows, [0, 1, 1, 1, 1, 1]);
   }

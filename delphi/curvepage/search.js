@@ -79,7 +79,7 @@
     });
     return rows;
   }
-  var numeric = [0, 1, 1, 1, 1, 0], shown = 20;
+  var numeric = [0, 1, 1, 1, 1, 0], shown = 12;
   function show() {
     var field = kit.byId("target"), target = Number(field.value);
     var good = field.value.trim() !== "" && isFinite(target) && target > 0;

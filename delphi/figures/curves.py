@@ -19,8 +19,8 @@ __all__ = ["best_forms", "joint_forecasts"]
 
 POINTS = 600  # of a figure of forecasts
 SCALES = 24  # rows of the heat map
-# From little error to much, dark to light as in the colours of budgets; readable texts on each.
-HEAT = [[0.0, "#123B6D"], [0.35, "#3F79B5"], [0.7, "#A9C9E6"], [1.0, "#EEF4FA"]]
+# From little error to much; light enough that dark texts are readable on all of it.
+HEAT = [[0.0, "#8DB9E3"], [0.5, "#C5DCF1"], [1.0, "#F6F9FC"]]
 
 
 def best_forms(scores: pd.DataFrame, *, scale: str = "scale", mobile: bool = False) -> go.Figure:
@@ -71,7 +71,8 @@ def best_forms(scores: pd.DataFrame, *, scale: str = "scale", mobile: bool = Fal
     fig = go.Figure(
         go.Heatmap(
             z=logs, x=[f"{p:g}" for p in prefixes], y=names, text=text, colorscale=HEAT,
-            texttemplate="%{text}", textfont={"size": 9 if mobile else 11}, xgap=2, ygap=2,
+            texttemplate="%{text}", xgap=2, ygap=2,
+            textfont={"size": 9 if mobile else 11, "color": theme.INK},
             customdata=np.dstack((np.where(pd.isna(method), "", method), mae)),
             hovertemplate="scale %{y}, prefix %{x}<br>%{customdata[0]}<br>"
             "mae %{customdata[1]:.4g}<extra></extra>",

@@ -55,7 +55,7 @@
       }) : value;
     }
     if (Array.isArray(value)) {
-      return typeof value[0] === "number" ? value :
+      return typeof value[0] === "number" && typeof value[1] !== "string" ? value :
         value.map(function (item) { return recolour(item, key); });
     }
     if (value && typeof value === "object") {
