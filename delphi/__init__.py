@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from .figureset import draw_figures, write_figures
     from .intervals import RunNoise
     from .isocurves import IsocurveComparison, compare_isocurves
+    from .jointcurves import JointCurves, fit_joint_curves
+    from .jointscores import score_joint_curves
     from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
     from .klcells import read_kl
     from .optimum import Optimum
@@ -72,6 +74,7 @@ __all__ = [
     "Hyperparameter",
     "IsocurveComparison",
     "IsoflopLadder",
+    "JointCurves",
     "KLTrajectories",
     "KaplanMeier",
     "LawPosterior",
@@ -111,6 +114,7 @@ __all__ = [
     "fit_downstreams",
     "fit_endpoints",
     "fit_isoflops",
+    "fit_joint_curves",
     "fit_parabola",
     "fit_polynomial_law",
     "fit_posterior",
@@ -138,6 +142,7 @@ __all__ = [
     "rolling_mean",
     "score_curves",
     "score_held_out",
+    "score_joint_curves",
     "search_configs",
     "seed_noise",
     "simulate",
@@ -164,7 +169,10 @@ _ON_USE = {
     "CompletedAdamH": "rules",
     "search_configs": "configs",
     "score_curves": "curves",
+    "JointCurves": "jointcurves",
     "fit_endpoints": "endpoints",
+    "fit_joint_curves": "jointcurves",
+    "score_joint_curves": "jointscores",
     "fit_curves": "curves",
     "final_losses": "trajectories",
     "curve_loss": "curves",

@@ -222,6 +222,25 @@ def curve_fit(
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...
 
+jointcurve_dtype: np.dtype[np.void]
+
+def jointcurve_fit(
+    tau: ArrayLike,
+    loss: ArrayLike,
+    first: ArrayLike,
+    last: ArrayLike,
+    terms: ArrayLike,
+    ridge_on: ArrayLike,
+    *,
+    n_shape_terms: int = 1,
+    ridge: float = 0.0,
+    forms: str | Sequence[str] = ("log", "exponential", "power", "rational"),
+    losses: str | Sequence[str] = ("mae", "huber"),
+    delta: float | None = None,
+    n_threads: int = 1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[NDArray[np.void], NDArray[np.float64]]: ...
+
 partial_dependence_dtype: np.dtype[np.void]
 ridge_dtype: np.dtype[np.void]
 

@@ -502,6 +502,10 @@ def _parser() -> argparse.ArgumentParser:
     from delphi.klcommand import add_command as add_kl
 
     add_kl(commands)
+
+    from delphi.curvescommand import add_command as add_curves
+
+    add_curves(commands)
     return parser
 
 

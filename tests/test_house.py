@@ -69,6 +69,10 @@ FLOORS = [
         "intervals",
         "isocurves",
         "isoflop",
+        "jointcard",
+        "jointcurves",
+        "jointscores",
+        "jointterms",
         "matching",
         "kl",
         "klcells",
@@ -100,7 +104,18 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"explorer", "report", "figureinputs", "figureset", "cli", "klcommand", "__main__", "__init__"},
+    {
+        "curvepage",
+        "curvescommand",
+        "explorer",
+        "figureinputs",
+        "report",
+        "figureset",
+        "cli",
+        "klcommand",
+        "__main__",
+        "__init__",
+    },
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

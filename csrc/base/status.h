@@ -190,6 +190,14 @@
       "the run has not reached its end: there is no final loss to compare with")                   \
     X(DPH_W_SHORT_PREFIX, DPH_BIT(DPH_CURVE, 10), "short_prefix",                                  \
       "the run stops well before this prefix: the forecast is from what there is")                 \
+    X(DPH_W_JOINT_STALLED, DPH_BIT(DPH_CURVE, 16), "joint_stalled",                                \
+      "the joint fit was still falling when its steps ran out: give it a ridge or fewer terms")    \
+    X(DPH_W_JOINT_RISES, DPH_BIT(DPH_CURVE, 17), "joint_rises",                                    \
+      "the joint fit has a run that does not fall (A <= 0): do not read that run's forecast")      \
+    X(DPH_W_TERMS_DROPPED, DPH_BIT(DPH_CURVE, 18), "terms_dropped",                                \
+      "terms that are constant or follow from others were dropped: see .dropped")                  \
+    X(DPH_W_RUNS_LEFT_OUT, DPH_BIT(DPH_CURVE, 19), "runs_left_out",                                \
+      "runs that diverged or have no points were left out: see .left_out")                         \
     /* sweeps: partial dependence, ridge */                                                        \
     X(DPH_E_NOT_POSITIVE_DEFINITE, -50, "not_positive_definite",                                   \
       "the covariance matrix is not positive definite: give the kernel more noise")                \

@@ -20,6 +20,7 @@ enum {
     DPH_TYPE_SURFACE,
     DPH_TYPE_RICHARDS,
     DPH_TYPE_CURVE,
+    DPH_TYPE_JOINTCURVE,
     DPH_TYPE_PARTIAL_DEPENDENCE,
     DPH_TYPE_RIDGE,
     DPH_N_TYPES
@@ -112,6 +113,11 @@ extern const char dph_curve_doc[];
 PyObject *
 dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
 PyArray_Descr *dph_py_curve_type(void);
+
+extern const char dph_jointcurve_doc[];
+PyObject *
+dph_py_jointcurve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+PyArray_Descr *dph_py_jointcurve_type(void);
 extern const char dph_partial_dependence_doc[];
 PyObject *dph_py_partial_dependence_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                                         PyObject *names);

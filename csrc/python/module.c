@@ -25,6 +25,7 @@ static PyMethodDef methods[] = {
     METHOD("surface_refit", dph_py_surface_refit, dph_surface_refit_doc),
     METHOD("richards_fit", dph_py_richards_fit, dph_richards_doc),
     METHOD("curve_fit", dph_py_curve_fit, dph_curve_doc),
+    METHOD("jointcurve_fit", dph_py_jointcurve_fit, dph_jointcurve_doc),
     METHOD("partial_dependence_fit", dph_py_partial_dependence_fit, dph_partial_dependence_doc),
     METHOD("partial_dependence_slopes", dph_py_partial_dependence_slopes, dph_partial_slopes_doc),
     METHOD("ridge_fit", dph_py_ridge_fit, dph_ridge_doc),
@@ -77,6 +78,7 @@ static const struct {
     [DPH_TYPE_SURFACE] = {"surface_dtype", dph_py_surface_type},
     [DPH_TYPE_RICHARDS] = {"richards_dtype", dph_py_richards_type},
     [DPH_TYPE_CURVE] = {"curve_dtype", dph_py_curve_type},
+    [DPH_TYPE_JOINTCURVE] = {"jointcurve_dtype", dph_py_jointcurve_type},
     [DPH_TYPE_PARTIAL_DEPENDENCE] = {"partial_dependence_dtype", dph_py_partial_dependence_type},
     [DPH_TYPE_RIDGE] = {"ridge_dtype", dph_py_ridge_type},
 };

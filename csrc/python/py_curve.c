@@ -4,6 +4,7 @@
 
 #include "../laws/curve.h"
 #include "args.h"
+#include "curvewords.h"
 
 #define FIELD(name, format) {#name, format, offsetof(dph_curve, name)}
 
@@ -12,9 +13,6 @@ static const dph_field fields[] = {
     FIELD(theta_1, "f8"), FIELD(objective, "f8"), FIELD(delta, "f8"), FIELD(noise, "f8"),
     FIELD(gap, "f8"),     FIELD(form, "i4"),      FIELD(loss, "i4"),  FIELD(status, "i4"),
 };
-
-static const char *const form_words[] = {"log", "exponential", "power", "rational"};
-static const char *const loss_words[] = {"mae", "huber"};
 
 const char dph_curve_doc[] =
     "curve_fit(tau, loss, starts, ends, *, forms=('log', 'exponential', 'power', 'rational'), "
@@ -51,69 +49,6 @@ task(void *ctx, int64_t begin, int64_t end, int worker)
     options.stopped = &j->shop.stopped;
     dph_curve_fit(&j->batch, begin, end, &options, j->shop.scratch[worker], j->out);
     return DPH_OK;
-}
-
-/* A sequence of distinct words as their places in the list; all of them where obj is NULL. The
- * number of them, or -1 with an exception. */
-static int
-words_of(PyObject *obj, const char *name, const char *const *words, int n_words, int *out)
-{
-    PyObject *items = NULL;
-    int n = 0;
-
-    if (obj == NULL) {
-        for (int i = 0; i < n_words; i++) {
-            out[i] = i;
-        }
-        return n_words;
-    }
-    if (PyUnicode_Check(obj)) {
-        return dph_args_word(obj, name, words, n_words, 0, out) < 0 ? -1 : 1;
-    }
-    items = PySequence_Fast(obj, name);
-    if (items == NULL) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items); i++) {
-        int word = 0;
-
-        if (dph_args_word(PySequence_Fast_GET_ITEM(items, i), name, words, n_words, 0, &word) < 0) {
-            n = -1;
-            break;
-        }
-        for (int k = 0; k < n; k++) {
-            if (out[k] == word) {
-                PyErr_Format(PyExc_ValueError, "%s: '%s' is there twice", name, words[word]);
-                Py_DECREF(items);
-                return -1;
-            }
-        }
-        out[n++] = word;
-    }
-    Py_DECREF(items);
-    if (n == 0) {
-        PyErr_Format(PyExc_ValueError, "%s: expected at least one", name);
-        return -1;
-    }
-    return n;
-}
-
-static int
-delta_of(PyObject *obj, double *delta)
-{
-    *delta = NPY_NAN;
-    if (obj == NULL || obj == Py_None) {
-        return 0;
-    }
-    *delta = PyFloat_AsDouble(obj);
-    if (*delta == -1 && PyErr_Occurred()) {
-        return -1;
-    }
-    if (!(*delta > 0) || !npy_isfinite(*delta)) {
-        PyErr_Format(PyExc_ValueError, "delta: expected a finite number > 0, got %R", obj);
-        return -1;
-    }
-    return 0;
 }
 
 /* Row numbers: int64[n_slices] or as many as there are. NULL with an exception. */
@@ -170,13 +105,12 @@ dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyO
     if (dph_args_parse("curve_fit", spec, 9, 4, args, n_args, names, values) < 0) {
         return NULL;
     }
-    j.options.n_forms = words_of(values[4], "forms", form_words, DPH_N_SHAPES, j.options.forms);
+    j.options.n_forms = dph_curve_forms(values[4], j.options.forms);
     if (j.options.n_forms < 0) {
         return NULL;
     }
-    j.options.n_losses =
-        words_of(values[5], "losses", loss_words, DPH_N_CURVE_LOSSES, j.options.losses);
-    if (j.options.n_losses < 0 || delta_of(values[6], &j.options.delta) < 0 ||
+    j.options.n_losses = dph_curve_losses(values[5], j.options.losses);
+    if (j.options.n_losses < 0 || dph_curve_delta(values[6], &j.options.delta) < 0 ||
         dph_args_int(values[7], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
         return NULL;
     }

@@ -9,6 +9,7 @@ from typing import Any
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
 from delphi.figures.browser import suite_browser
+from delphi.figures.curves import best_forms, joint_forecasts
 from delphi.figures.downstream import curve_figure, emergence, mobile
 from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
@@ -31,6 +32,7 @@ from delphi.figures.sweeps import hparam_scaling, polynomial_coefficients
 
 __all__ = [
     "backtest_errors",
+    "best_forms",
     "curve_figure",
     "delta_sweep",
     "draw_spaghetti",
@@ -40,6 +42,7 @@ __all__ = [
     "hparam_scaling",
     "isocurve_shapes",
     "isoflop_parabolas",
+    "joint_forecasts",
     "kl_spaghetti",
     "ladder",
     "law_curve",

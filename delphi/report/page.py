@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import json
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from delphi.report.shell import Markup, environment, inert, part, policy
 from delphi.report.tables import PAGE_ROWS
-from delphi.shorthand import printable, shortened
+from delphi.shorthand import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from jinja2 import Environment
-
     from delphi.card import Card
     from delphi.report.tables import Table
 
-try:
-    import jinja2
-    from markupsafe import Markup
-except ImportError as error:  # an extra
-    raise ImportError(
-        "the page needs Jinja2: pip install 'delphi-scaling[report]'", name="jinja2"
-    ) from error
-
-__all__ = ["Plot", "render_page", "render_table"]
+__all__ = ["Plot", "figures_of", "render_page", "render_table"]
 
 
 @dataclass(frozen=True)
@@ -115,15 +102,15 @@ def render_page(
     -------
     str
         The same input gives the same text. Names may hold anything: all of it is escaped, and the
-        page's own policy lets no script run but its own two.
+        page's own policy lets no script run but its own.
     """
     from plotly.offline import get_plotlyjs
 
-    scripts = [get_plotlyjs(), _part("page.js")]
+    scripts = [get_plotlyjs(), part("shell.js"), part("page.js")]
     figures = [json.loads(plot.json) for plot in plots]
     template: dict[str, Any] = next((f["layout"].get("template", {}) for f in figures), {})
     text: str = (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=title,
@@ -136,9 +123,9 @@ def render_page(
             cards_note=cards_note,
             version=version,
             units=units,
-            policy=Markup(_policy(scripts, plots)),
-            css=Markup(_part("page.css")),
-            template=_inert(template),
+            policy=Markup(policy(scripts, webgl=any('"scattergl"' in plot.json for plot in plots))),
+            css=Markup(part("page.css")),
+            template=inert(template),
             scripts=[Markup(script) for script in scripts],
         )
     )
@@ -147,23 +134,14 @@ def render_page(
 
 def render_table(table: Table, most: int = PAGE_ROWS) -> str:
     """A table as HTML, its first rows at most; the first column heads its row."""
-    parts: Any = _environment().get_template("parts.html").module
+    parts: Any = environment().get_template("parts.html").module
     return str(parts.table_of(table, most))
 
 
-@functools.cache
-def _environment() -> Environment:
-    """Escape whatever is printed, and let no character steer the page."""
-    env = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_part),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
-    )
-    env.filters["shortened"] = shortened
-    return env
+def figures_of(plots: Sequence[Plot], template: dict[str, Any]) -> list[_Figure]:
+    """Figures as the macro ``figure_of`` takes them."""
+    figures = [json.loads(plot.json) for plot in plots]
+    return [f for group in _grouped(plots, figures, template) for f in group.plots]
 
 
 def _grouped(
@@ -174,7 +152,7 @@ def _grouped(
     for plot, wide in zip(plots, figures, strict=True):
         narrow = None if plot.narrow is None else _changes(wide, json.loads(plot.narrow), template)
         shown = _without(wide, template) | {"narrow": narrow, "room": _room(wide)}
-        figure = _Figure(plot.name, plot.title, plot.caption, plot.label, _inert(shown))
+        figure = _Figure(plot.name, plot.title, plot.caption, plot.label, inert(shown))
         groups.setdefault(plot.group, []).append(figure)
     for i, (title, members) in enumerate(groups.items()):
         yield _Group(f"group-{i + 1}", title, members)
@@ -196,17 +174,17 @@ def _changes(
     layout = _without(narrow, template)["layout"]
     kept = {key: part for key, part in layout.items() if key not in ("sliders", "updatemenus")}
     out: dict[str, Any] = {"layout": kept}
-    for part in ("data", "frames"):
-        ours, theirs = wide.get(part, []), narrow.get(part, [])
+    for key in ("data", "frames"):
+        ours, theirs = wide.get(key, []), narrow.get(key, [])
         if len(ours) != len(theirs):
-            out[part] = {"all": theirs}
+            out[key] = {"all": theirs}
             continue
         changed = {
-            str(i): {key: b.get(key) for key in {**a, **b} if a.get(key) != b.get(key)}
+            str(i): {k: b.get(k) for k in {**a, **b} if a.get(k) != b.get(k)}
             for i, (a, b) in enumerate(zip(ours, theirs, strict=True))
             if a != b
         }
-        out[part] = {"changed": changed}
+        out[key] = {"changed": changed}
     return out
 
 
@@ -217,27 +195,3 @@ def _room(figure: dict[str, Any]) -> int:
     from delphi.figures.overtraining import SLIDER
 
     return SLIDER
-
-
-def _inert(value: object) -> Markup:
-    """JSON that cannot end its script element; it reads the same."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
-
-
-def _part(name: str) -> str:
-    return resources.files("delphi.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: Sequence[str], plots: Sequence[Plot]) -> str:
-    """A policy under which only these very scripts run and nothing is ever fetched."""
-    # Plotly compiles its WebGL programs in the browser; pages without such plots need no eval.
-    webgl = " 'unsafe-eval'" if any('"scattergl"' in plot.json for plot in plots) else ""
-    hashes = [
-        "'sha256-" + base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode() + "'"
-        for s in scripts
-    ]
-    return (
-        f"default-src 'none'; script-src {' '.join(hashes)}{webgl}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )

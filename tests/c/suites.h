@@ -32,6 +32,7 @@
     X(richards)                                                                                    \
     X(boxline)                                                                                     \
     X(curve)                                                                                       \
+    X(jointcurve)                                                                                  \
     X(cholesky)                                                                                    \
     X(partial_dependence)                                                                          \
     X(ridge)
