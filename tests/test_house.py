@@ -90,6 +90,7 @@ FLOORS = [
         "overtraining",
         "parabola",
         "polynomial",
+        "stepcells",
         "steplaw",
         "posterior",
         "powerlaw",
