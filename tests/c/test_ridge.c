@@ -114,7 +114,8 @@ test_the_chosen_penalty_is_lowest(void)
 }
 
 /* GSL's own regularised least squares on the centred and scaled columns: coefficients, residuals
- * and cross-validation at several penalties. GSL counts no intercept among the degrees of freedom. */
+ * and cross-validation at several penalties. GSL counts no intercept among the degrees of freedom.
+ */
 static void
 test_gsl_s_regularised_least_squares_agrees(void)
 {
@@ -166,9 +167,9 @@ test_gsl_s_regularised_least_squares_agrees(void)
 
         options.lambda = lambda;
         out = fit(x, y, N, P, &options, b, NULL);
-        CHECK_INT(gsl_multifit_linear_solve(sqrt(N * lambda), z, target, found, &residual, &size,
-                                            work),
-                  0);
+        CHECK_INT(
+            gsl_multifit_linear_solve(sqrt(N * lambda), z, target, found, &residual, &size, work),
+            0);
         for (int j = 0; j < P; j++) {
             CHECK_NEAR(b[j] * scale[j], gsl_vector_get(found, (size_t)j), 1e-10);
         }
