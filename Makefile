@@ -27,7 +27,7 @@ test: setup build/ctest
 	PYTHON=$(PYTHON) tools/system-packages.sh page
 	$(BIN)/python -m pip install -q --no-deps lifelines autograd autograd-gamma formulaic interface-meta wrapt
 	build/ctest
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 setup: .venv/.built
 

@@ -320,6 +320,8 @@ def bootstrap_ladder(
         raise DataError(f"resample: expected 'residual' or 'runs', got {resample!r}")
     if compute not in ("compute", "budget"):
         raise DataError(f"compute: expected 'compute' or 'budget', got {compute!r}")
+    if not isinstance(ladder, IsoflopLadder):
+        raise DataError(f"ladder: expected an IsoflopLadder, got {type(ladder).__name__}")
     if suite not in ladder.suites:
         raise DataError(f"suite: expected one of {ladder.suites}, got {suite!r}")
     if ladder.curve not in ("windowed", "parabola"):

@@ -10,16 +10,19 @@ import sys
 import textwrap
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from delphi.report import Analysis, Report
+    from delphi.trials import Scale
 
 __all__ = ["main"]
 
 FAILED, INTERRUPTED = 2, 130
+SWEEP_OPTIONS = ("sweep_knob", "sweep_by", "sweep_metric", "sweep_completed_adamh")
+KNOB_SCALES = {"log": "log", "linear": "linear", "momentum": "log(1 - x)"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,6 +112,8 @@ def _figures(options: argparse.Namespace) -> str:
             options.output,
             mobile=options.mobile,
             compat=options.compat,
+            sweep=_sweep(options),
+            evals=dict(options.evals),
             formats=options.formats or (),
             progress=_watched(options),
         )
@@ -116,6 +121,26 @@ def _figures(options: argparse.Namespace) -> str:
     if options.json:
         return json.dumps({"files": [str(path) for path in written]}, indent=1) + "\n"
     return "" if options.quiet else "".join(f"{path}\n" for path in written)
+
+
+def _sweep(options: argparse.Namespace) -> Any:
+    """The sweep and what is said of its columns; None without one."""
+    from delphi.errors import DataError
+    from delphi.figureinputs import SweepFile
+
+    if options.sweep is None:
+        said = [o for o in SWEEP_OPTIONS if getattr(options, o)]
+        if said:
+            names = ", ".join(f"--{o.replace('_', '-')}" for o in said)
+            raise DataError(f"{names}: says something of a sweep, and there is none (--sweep)")
+        return None
+    return SweepFile(
+        options.sweep,
+        knobs=tuple(options.sweep_knob),
+        by=tuple(options.sweep_by or ()),
+        metric=options.sweep_metric or "",
+        completed_adamh=options.sweep_completed_adamh,
+    )
 
 
 def _demo(options: argparse.Namespace) -> str:
@@ -214,6 +239,43 @@ def _pair(text: str) -> tuple[str, str]:
     return left, right
 
 
+def _knob(text: str) -> Any:
+    """NAME, or NAME=log, linear or momentum."""
+    from delphi.trials import Hyperparameter
+
+    name, sign, scale = text.rpartition("=")
+    if not sign:
+        name, scale = text, "log"
+    if not name or scale not in KNOB_SCALES:
+        known = ", ".join(KNOB_SCALES)
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME=SCALE (one of {known})")
+    return Hyperparameter(name, cast("Scale", KNOB_SCALES[scale]))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of columns")
+    return names
+
+
+class _Evals(argparse.Action):
+    """Collect (evaluation, file) pairs; the second file of a name is an error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        pairs = list(getattr(namespace, self.dest))
+        name = str(option_string).removeprefix("--").replace("-", "_")
+        if name in dict(pairs):
+            parser.error(f"{option_string}: may be given once")
+        setattr(namespace, self.dest, [*pairs, (name, values)])
+
+
 def _directory(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("expected the name of a directory, got an empty one")
@@ -294,6 +356,36 @@ def _add_reading(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_inputs(command: argparse.ArgumentParser) -> None:
+    """The arguments that name evaluations and a sweep."""
+    files = command.add_argument_group("evaluations and a sweep")
+    for name, title in (("mmlu", "MMLU"), ("humaneval", "HumanEval"), ("gsm8k", "GSM8K")):
+        files.add_argument(
+            f"--{name}", dest="evals", action=_Evals, default=[], metavar="FILE",
+            help=f"{title} of the ladder: budget, soft metric and accuracy of each run",
+        )  # fmt: skip
+        files.add_argument(
+            f"--{name}-pool", dest="evals", action=_Evals, default=[], metavar="FILE",
+            help=f"{title} of other models, for the curve of the accuracy",
+        )  # fmt: skip
+    files.add_argument("--sweep", metavar="FILE", help="trials of hyperparameters")
+    files.add_argument(
+        "--sweep-knob", type=_knob, action="append", default=[], metavar="COLUMN[=SCALE]",
+        help="a hyperparameter of the sweep, on a log, linear or momentum axis; may be repeated "
+        "(default: the columns with usual names)",
+    )  # fmt: skip
+    files.add_argument(
+        "--sweep-by", type=_names, metavar="COLUMN,...",
+        help="columns whose values name a cell of the sweep (default: those of batch_size, "
+        "hidden_dim, params and tokens that are there)",
+    )  # fmt: skip
+    files.add_argument("--sweep-metric", metavar="COLUMN", help="the loss of the sweep")
+    files.add_argument(
+        "--sweep-completed-adamh", action="store_true",
+        help="mark what the CompletedAdamH rule prescribes",
+    )  # fmt: skip
+
+
 def _add_figures(commands: Any) -> None:
     """The command ``delphi figures``."""
     command = commands.add_parser(
@@ -316,12 +408,13 @@ def _add_figures(commands: Any) -> None:
     command.add_argument(
         "--mobile",
         action="store_true",
-        help="write all figures for narrow screens too, as NAME-mobile (the ladders always are)",
+        help="write all figures for narrow screens too, as NAME-mobile (the ladders, evaluations "
+        "and the sweep always are)",
     )
     command.add_argument(
         "--compat",
         action="store_true",
-        help="fit and draw exactly as the notebook does, which has narrow ladders only",
+        help="fit and draw exactly as the notebook does, which has no other narrow figures",
     )
     for kind in ("png", "svg"):
         command.add_argument(
@@ -331,6 +424,7 @@ def _add_figures(commands: Any) -> None:
             const=kind,
             help=f"write {kind.upper()} images too (needs kaleido, and Chromium or Chrome)",
         )
+    _add_inputs(command)
     command.add_argument("--json", action="store_true", help="print the names of the files as JSON")
     command.add_argument("--quiet", action="store_true", help="print nothing but errors")
     command.set_defaults(run=_figures)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from delphi.errors import DataWarning
+from delphi.figureinputs import SweepFile, draw_evals, draw_sweep
 from delphi.report.build import _staged, as_ladder, check_target, slugs
 from delphi.report.drawings import N_BOOT, held_out_band
 from delphi.runs import ADAMH_LABEL, C_ADAMC_LABEL, match_grid, read_runs
@@ -116,7 +117,13 @@ def faithful(runs: pd.DataFrame) -> Faithful:
 
 
 def draw_figures(
-    runs_or_ladder: Any, *, mobile: bool = False, compat: bool = False, progress: bool = False
+    runs_or_ladder: Any,
+    *,
+    mobile: bool = False,
+    compat: bool = False,
+    sweep: SweepFile | str | os.PathLike[str] | None = None,
+    evals: Mapping[str, str | os.PathLike[str]] | None = None,
+    progress: bool = False,
 ) -> dict[str, go.Figure]:
     """Fit what is not fitted yet and draw every figure.
 
@@ -125,10 +132,15 @@ def draw_figures(
     runs_or_ladder : IsoflopLadder, DataFrame, path, or list of those
         A fitted ladder, or runs as :func:`delphi.read_runs` takes or returns them.
     mobile : bool
-        Draw all figures a second time for a screen 360 px wide, named ``...-mobile``. The ladders
-        always have such a figure.
+        Draw all figures a second time for a screen 360 px wide, named ``...-mobile``. The ladders,
+        evaluations and the sweep always have such a figure.
     compat : bool
-        Fit and draw as the notebook does; of the narrow figures it has only those of the ladders.
+        Fit and draw as the notebook does; of the narrow figures it has no others.
+    sweep : SweepFile or path, optional
+        Trials of hyperparameters; see :class:`delphi.figureinputs.SweepFile`.
+    evals : mapping of str to path, optional
+        Evaluations of the ladder under ``mmlu``, ``humaneval`` and ``gsm8k``, of other models under
+        the same with ``_pool`` at the end.
     progress : bool
         Show a progress bar.
 
@@ -137,7 +149,13 @@ def draw_figures(
     dict of str to plotly.graph_objects.Figure
         ``isoflop-parabolas``, ``scaling-law-asymptote``, then for each suite ``ladder-<suite>``
         (the notebook's suites: ``first-ladder``, ``delphi-ladder``), ``lucky-seeds`` and
-        ``overtraining-forecast``, with ``-<suite>`` after the last two where there are several.
+        ``overtraining-forecast``, with ``-<suite>`` after the last two where there are several;
+        ``mmlu-emergence`` and ``hparam-scaling`` where there are evaluations and a sweep.
+
+    Raises
+    ------
+    DataError
+        Runs, evaluations or a sweep that cannot be read.
 
     Warns
     -----
@@ -153,8 +171,14 @@ def draw_figures(
     ['isoflop-parabolas', 'ladder-aster']
     """
     if compat:
-        return _draw_compat(faithful(_complete(_runs(runs_or_ladder))))
-    return _draw(_capped(as_ladder(runs_or_ladder, progress=progress)), mobile)
+        drawn = _draw_compat(faithful(_complete(_runs(runs_or_ladder))))
+    else:
+        drawn = _draw(_capped(as_ladder(runs_or_ladder, progress=progress)), mobile)
+    drawn |= draw_evals(evals or {}, compat=compat)
+    if sweep is not None:
+        trials = sweep if isinstance(sweep, SweepFile) else SweepFile(sweep)
+        drawn |= draw_sweep(trials, compat=compat)
+    return drawn
 
 
 def write_figures(
@@ -163,6 +187,8 @@ def write_figures(
     *,
     mobile: bool = False,
     compat: bool = False,
+    sweep: SweepFile | str | os.PathLike[str] | None = None,
+    evals: Mapping[str, str | os.PathLike[str]] | None = None,
     formats: Sequence[str] = (),
     progress: bool = False,
 ) -> FigureFiles:
@@ -170,7 +196,7 @@ def write_figures(
 
     Parameters
     ----------
-    runs_or_ladder, mobile, compat, progress
+    runs_or_ladder, mobile, compat, sweep, evals, progress
         As in :func:`draw_figures`.
     out_dir : path-like
         Made if it does not exist. Files of the same names are replaced, others left alone.
@@ -184,7 +210,7 @@ def write_figures(
     Raises
     ------
     DataError
-        If the runs cannot be read.
+        If runs, evaluations or the sweep cannot be read.
     ImportError
         If images are asked for and kaleido is missing.
     OSError
@@ -203,7 +229,9 @@ def write_figures(
     from delphi.figures.theme import MOBILE_WIDTH
 
     check_target(out_dir)
-    figures = draw_figures(runs_or_ladder, mobile=mobile, compat=compat, progress=progress)
+    figures = draw_figures(
+        runs_or_ladder, mobile=mobile, compat=compat, sweep=sweep, evals=evals, progress=progress
+    )
     out = Path(out_dir)
     with _staged(out) as stage:
         for name, fig in figures.items():

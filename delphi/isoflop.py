@@ -215,6 +215,11 @@ class IsoflopLadder(HasCard):
         DataError
             No such suite, no optimum at all, or a bad option.
 
+        Warns
+        -----
+        FitWarning
+            Suites that have no forecast.
+
         Examples
         --------
         >>> from delphi import simulate
@@ -239,7 +244,12 @@ class IsoflopLadder(HasCard):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", FitWarning)  # the status column says it
                 laws = dict(self.laws())
-        return by_suite({name: laws.get(name) for name in names}, compute, noise, **options)
+        frame = by_suite({name: laws.get(name) for name in names}, compute, noise, **options)
+        empty = frame.loc[frame["mid"].isna(), ["suite", "status"]].drop_duplicates()
+        if len(empty):
+            named = ", ".join(f"{row.suite} ({row.status})" for row in empty.itertuples())
+            warnings.warn(f"no forecast for {named}", FitWarning, stacklevel=2)
+        return frame
 
     def run_noise(self) -> dict[str, RunNoise]:
         """Run-to-run noise of each suite: of replicate seeds where it has some (`seed_noise`),

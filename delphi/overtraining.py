@@ -526,9 +526,10 @@ def _laws(
         if len(suites) > 1:
             raise DataError(f"suite: one law cannot serve {len(suites)} suites; name its own")
         return {suites[0]: law}
-    if isinstance(law, Mapping) and all(isinstance(one, PowerLaw) for one in law.values()):
+    if isinstance(law, Mapping) and law and all(isinstance(one, PowerLaw) for one in law.values()):
         return law
-    raise DataError(f"law: expected a PowerLaw or a mapping of them, got {type(law).__name__}")
+    got = "an empty mapping" if law == {} else type(law).__name__
+    raise DataError(f"law: expected a PowerLaw or a mapping of them, got {got}")
 
 
 def _streams(ladder: IsoflopLadder, rng: Rng) -> dict[str, np.random.Generator]:

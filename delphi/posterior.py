@@ -162,6 +162,19 @@ class LawPosterior(HasStatus, HasCard):
         """The draws, one row each."""
         return pd.DataFrame({name: self.draws[name] for name in self.draws.dtype.names or ()})
 
+    def to_dict(self) -> dict[str, Any]:
+        """What it was fitted to, its status, and the draws as columns."""
+        draws = {name: self.draws[name].tolist() for name in self.draws.dtype.names or ()}
+        return {
+            "n": self.n,
+            "compute_min": self.compute_min,
+            "compute_max": self.compute_max,
+            "L_inf_spread": self.L_inf_spread,
+            "status": self.status,
+            "status_code": self.status_code,
+            "draws": draws,
+        }
+
     def summary(self) -> str:
         """A few lines for a person."""
         lines = [f"posterior of a power law through {self.n} points, status: {self.status}"]

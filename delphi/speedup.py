@@ -61,6 +61,12 @@ class Speedup:
         """The table as plain rows, and the crossing."""
         return {"table": self.table.to_dict("records"), "crossing": dict(self.crossing)}
 
+    def plot(self, *, mobile: bool = False) -> Any:
+        """The factor and the probability against compute, as a plotly figure."""
+        from .figures import speedup_curve
+
+        return speedup_curve(self, mobile=mobile)
+
     def __repr__(self) -> str:
         return f"Speedup({len(self.table)} computes, crossing in {self.crossing['share']:.0%})"
 

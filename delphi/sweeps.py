@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -438,6 +439,7 @@ def _in_parallel(
         import scipy.optimize  # noqa: F401
         import sklearn.gaussian_process  # noqa: F401
         from joblib import Parallel, delayed
+        from sklearn.exceptions import ConvergenceWarning
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise without_sklearn(error) from None
@@ -451,5 +453,7 @@ def _in_parallel(
 
         runs = tqdm(runs, total=len(jobs), desc="cells", unit="cell", leave=False)
     # the matrices are small: threads of BLAS would only stand in each other's way
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # here as well as in the threads, which undo each other's filters
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return list(runs)

@@ -14,7 +14,9 @@ HOVER = {"customdata", "hoverinfo", "hovertemplate"}
 UNKNOWN = {"entrywidth", "entrywidthmode"}
 IGNORED = COLOURS | HOVER | UNKNOWN | {"simplify", "template"}
 # Absent means the same as plotly's default.
-DEFAULTS = {"symbol": "circle", "dash": "solid", "showlegend": True, "type": "scatter"}
+DEFAULTS = {
+    "symbol": "circle", "dash": "solid", "showlegend": True, "type": "scatter", "visible": True,
+}  # fmt: skip
 
 
 def decoded(value):
@@ -32,26 +34,29 @@ def empty(value):
     return value is None or value == {} or value == []
 
 
-def differences(ours, golden, rel=1e-8):
-    """Every place where two figures differ, in words; an empty list if they agree."""
+def differences(ours, golden, rel=1e-8, near=1e-300):
+    """Every place where two figures differ, in words; an empty list if they agree.
+
+    Numbers agree within ``rel`` of themselves, or within ``near``.
+    """
     found = []
-    compare(decoded(ours), decoded(golden), "figure", rel, found)
+    compare(decoded(ours), decoded(golden), "figure", (rel, near), found)
     return found
 
 
-def compare(ours, golden, place, rel, found):
+def compare(ours, golden, place, within, found):
     if isinstance(ours, dict) and isinstance(golden, dict):
         for name in sorted(ours.keys() | golden.keys()):
             pair = [side.get(name, DEFAULTS.get(name)) for side in (ours, golden)]
             if not (empty(pair[0]) and empty(pair[1])):
-                compare(*pair, f"{place}.{name}", rel, found)
+                compare(*pair, f"{place}.{name}", within, found)
     elif isinstance(ours, list) and isinstance(golden, list):
         if len(ours) != len(golden):
             found.append(f"{place}: {len(ours)} of them, not {len(golden)}")
         for i, pair in enumerate(zip(ours, golden, strict=False)):
-            compare(*pair, f"{place}[{i}]", rel, found)
+            compare(*pair, f"{place}[{i}]", within, found)
     elif is_number(ours) and is_number(golden):
-        if not math.isclose(ours, golden, rel_tol=rel, abs_tol=1e-300):
+        if not math.isclose(ours, golden, rel_tol=within[0], abs_tol=within[1]):
             found.append(f"{place}: {ours!r}, not {golden!r}")
     elif type(ours) is not type(golden) or ours != golden:
         found.append(f"{place}: {shown(ours)}, not {shown(golden)}")

@@ -323,6 +323,7 @@ def test_bad_arguments_are_named(change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"ladder": None, "suite": "Aster"}, "ladder: expected an IsoflopLadder, got NoneType"),
         ({"suite": "nobody"}, "suite: expected"),
         ({"resample": "optima"}, "resample: expected"),
         ({"compute": "flops"}, "compute: expected"),

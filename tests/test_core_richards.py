@@ -22,7 +22,7 @@ def boxed(x, floor):
     return np.concatenate(slow.notebook_box(x, floor))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 2**32 - 1))
 def test_never_above_the_best_of_many_scipy_starts(seed):
     x, y, floor = slow.problem(np.random.default_rng(seed), n=12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from delphi.errors import DataError
@@ -30,7 +30,6 @@ LABEL = st.tuples(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(LABEL, min_size=1, max_size=60))
 def test_matches_the_slow_twin(rows):
     labels = [list(column) for column in zip(*rows, strict=True)]

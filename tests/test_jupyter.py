@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,12 +20,11 @@ pytest.importorskip("jupyterlab")
 pytest.importorskip("ipywidgets")
 pytest.importorskip("anywidget")
 psutil = pytest.importorskip("psutil")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
+
+from tests.browser import BROWSER  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome here"),
     pytest.mark.slow,
@@ -36,7 +34,7 @@ CELL = """import delphi
 panel = delphi.explore(delphi.simulate.ladder(rng=0), n_boot=200)
 panel.controls["curve"].value = "parabola"  # before anything is on the page
 panel"""
-PATIENCE = 30_000  # ms: a busy machine is slow, not broken
+PATIENCE = 60_000  # ms: a busy machine is slow, not broken
 
 
 class Lab:
@@ -116,17 +114,12 @@ def lab(tmp_path):
 
 
 @pytest.fixture
-def page(lab):
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        try:
-            page = browser.new_page(viewport={"width": 1400, "height": 1300})
-            page.set_default_timeout(PATIENCE)
-            yield page
-        finally:
-            browser.close()
+def page(lab, chromium):
+    context = chromium.new_context(viewport={"width": 1400, "height": 1300})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    yield page
+    context.close()
 
 
 def facts(page) -> dict[str, str]:

@@ -425,6 +425,11 @@ def test_no_ladder():
         overtraining_cost(pd.DataFrame())
 
 
+def test_no_law():
+    with pytest.raises(DataError, match=r"law: expected .*, got an empty mapping"):
+        overtraining_cost(ladder_of(), law={})
+
+
 def test_the_result_speaks():
     cost = overtraining_cost(ladder_of(suite="<b>a</b>"), n_boot=50)
     assert isinstance(cost, OvertrainingCost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import shutil
+import time
 import warnings
 
 import numpy as np
@@ -18,70 +18,20 @@ from delphi.cli import main
 
 go = pytest.importorskip("plotly.graph_objects")
 pytest.importorskip("jinja2")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 from delphi import figures  # noqa: E402
 from delphi.figures import theme  # noqa: E402
 from delphi.report import build_report  # noqa: E402
 from delphi.report.page import Plot, render_page  # noqa: E402
 from delphi.shorthand import printable  # noqa: E402
+from tests.browser import BROWSER, DRAWN, PHONE, WIDE, Visit  # noqa: E402
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome here"),
     pytest.mark.slow,
 ]
-PATIENCE = 120_000  # ms: a busy machine is slow, not broken
-DRAWN = "html[data-drawn]"
-WIDE, PHONE = (1300, 900), (360, 740)
 OVERTRAINING = "overtraining-forecast-aster"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page opened from disk without a network, and everything it complained about."""
-
-    def __init__(self, browser, path, size=WIDE, scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.resolve().as_uri())
-        self.page.wait_for_selector(DRAWN, state="attached")
-
-    def run(self, code, *arguments):
-        return self.page.evaluate(code, *arguments)
-
-    def traces(self):
-        """The data of every figure as the browser has it: name of the figure to number."""
-        return self.run(
-            "() => Object.fromEntries([...document.querySelectorAll('.plot')].map("
-            "p => [p.id.slice(7), p.data.length]))"
-        )
-
-    def data(self, name):
-        return self.run("id => JSON.stringify(document.getElementById(id).data)", f"figure-{name}")
-
-    def settled(self):
-        """What was asked of plotly is done."""
-        self.run("() => new Promise(done => setTimeout(done, 150))")
 
 
 @pytest.fixture
@@ -108,6 +58,21 @@ def report(tmp_path_factory):
         return build_report(runs, tmp_path_factory.mktemp("page") / "out")
 
 
+@pytest.fixture(scope="module")
+def opened(chromium, report):
+    """The report as it is in a window of some size and scheme, for tests that change nothing."""
+    pages = {}
+
+    def of(size=WIDE, scheme="light"):
+        if (size, scheme) not in pages:
+            pages[size, scheme] = Visit(chromium, report.page, size=size, scheme=scheme)
+        return pages[size, scheme]
+
+    yield of
+    for page in pages.values():
+        page.context.close()
+
+
 def expected(report):
     """How many traces the figures have on disk."""
     files = report.figures.items()
@@ -117,7 +82,7 @@ def expected(report):
 def test_errors_and_fetches_are_heard(tmp_path, visit):
     page = tmp_path / "page.html"
     page.write_text(
-        "<title>t</title><html data-drawn><img src='https://example.org/x.png'>"
+        "<title>t</title><html data-drawn data-pending=0><img src='https://example.org/x.png'>"
         "<script>nothing()</script>"
     )
     seen = visit(page)
@@ -128,8 +93,8 @@ def test_errors_and_fetches_are_heard(tmp_path, visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE])
-def test_page_draws_every_figure_and_says_nothing(report, visit, size, scheme):
-    seen = visit(report.page, size=size, scheme=scheme)
+def test_page_draws_every_figure_and_says_nothing(report, opened, size, scheme):
+    seen = opened(size, scheme)
     assert seen.said == []
     assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
     assert seen.traces() == expected(report)
@@ -146,9 +111,19 @@ def test_page_draws_every_figure_and_says_nothing(report, visit, size, scheme):
         assert re.search(r"\d\.\d% (worse|better)", text)
 
 
-@pytest.mark.parametrize("width", [320, 360, 414, 641, 800, 1100, 1300])
-def test_no_width_scrolls_sideways(report, visit, width):
-    seen = visit(report.page, size=(width, 700))
+@pytest.fixture(scope="module")
+def resized(chromium, report):
+    """A window that is made wider and narrower."""
+    seen = Visit(chromium, report.page, size=(360, 700))
+    yield seen
+    seen.context.close()
+
+
+@pytest.mark.parametrize("width", [360, 320, 414, 641, 800, 1100, 1300])
+def test_no_width_scrolls_sideways(resized, width):
+    seen = resized
+    if seen.page.viewport_size["width"] != width:
+        seen.resize(width, 700)
     assert seen.run("document.documentElement.scrollWidth") <= width
     # A table is wider than a phone, and moves inside of its box.
     if width == 360:
@@ -164,16 +139,17 @@ def test_no_width_scrolls_sideways(report, visit, width):
         assert outside == []
 
 
-def test_figures_stack_when_the_screen_gets_narrow(report, visit):
-    seen = visit(report.page)
+def test_figures_stack_when_the_screen_gets_narrow(report, resized):
+    seen = resized
+    seen.resize(*WIDE)
     domain = "() => document.getElementById('figure-ladder-aster')._fullLayout.xaxis2.domain"
     beside = seen.run(domain)
-    seen.page.set_viewport_size({"width": 360, "height": 740})
-    seen.settled()
+    seen.resize(*PHONE)
     stacked = seen.run(domain)
     assert beside[0] > 0.4
     assert stacked[0] == 0
     assert seen.traces() == expected(report)
+    assert seen.said == []
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE])
@@ -267,8 +243,8 @@ FAINT = """() => {
       const c = parse(getComputedStyle(n).backgroundColor);
       if (c[3] > 0) { stack.push(c); if (c[3] === 1) break; } }
     return stack.reverse().reduce((base, c) => over(c, base), [255, 255, 255]); };
-  const found = [];
-  document.querySelectorAll('details').forEach(d => { d.open = true; });
+  const found = [], folded = [...document.querySelectorAll('details')].filter(d => !d.open);
+  folded.forEach(d => { d.open = true; });
   let looked = 0;
   for (const e of document.querySelectorAll('body *')) {
     const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
@@ -285,13 +261,14 @@ FAINT = """() => {
     if (ratio < (size >= 24 || (bold && size >= 18.66) ? 3 : 4.5))
       found.push([e.textContent.slice(0, 40), paint, ratio.toFixed(2)]);
   }
+  folded.forEach(d => { d.open = false; });
   return [looked, found];
 }"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_has_contrast(report, visit, scheme):
-    looked, faint = visit(report.page, scheme=scheme).run(FAINT)
+def test_every_text_has_contrast(opened, scheme):
+    looked, faint = opened(scheme=scheme).run(FAINT)
     assert looked > 800
     assert faint == []
 
@@ -401,12 +378,18 @@ def table_of(names):
     return runs
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE])
-def test_fifty_hostile_names_do_nothing_and_are_all_there(tmp_path, visit, size):
+@pytest.fixture(scope="module")
+def hostile_report(tmp_path_factory):
     names = hostile()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", delphi.FitWarning)
-        report = build_report(table_of(names), tmp_path / "out", title=names[0])
+        out = tmp_path_factory.mktemp("hostile") / "out"
+        return build_report(table_of(names), out, title=names[0])
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+def test_fifty_hostile_names_do_nothing_and_are_all_there(hostile_report, visit, size):
+    names, report = hostile(), hostile_report
     seen = visit(report.page, size=size)
     assert seen.said == []
     assert [url for url in seen.asked if not url.startswith(("file:", "data:"))] == []
@@ -427,6 +410,16 @@ def test_fifty_hostile_names_do_nothing_and_are_all_there(tmp_path, visit, size)
     headings = seen.run("() => [...document.querySelectorAll('main h3')].map(h => h.textContent)")
     for name in drawn:
         assert any(h[:60] == printable(name)[:60].strip() or len(name) > 100 for h in headings)
+    # The menu has all of them, as text, and draws them.
+    menu = seen.page.get_by_label("Suite", exact=True)
+    offered = menu.locator("option").all_text_contents()
+    assert [re.sub(r"\s", "", text) for text in offered] == [
+        plain(theme.safe(row["suite"])) for row in report.tables["data"].to_records()
+    ]
+    for at in (1, len(offered) // 2, len(offered) - 1):
+        menu.select_option(index=at)
+        seen.settled()
+    assert seen.run("window.harmed === undefined && !document.querySelector('[onerror],[onload]')")
     # The runs of the drawn suites bear all of the names.
     assert hovered(seen) == {plain(theme.safe(name)) for name in names}
     assert seen.said == []
@@ -453,8 +446,11 @@ def hovered(seen):
                 const name = trace.customdata[i][0];
                 if (typeof name !== 'string' || seen.has(name)) continue;
                 seen.add(name);
+                // Plotly takes 50 ms a hover: what the last one wrote goes, then it is awaited.
+                plot.querySelectorAll('.hoverlayer > *').forEach(old => old.remove());
                 Plotly.Fx.hover(plot, [{curveNumber: at, pointNumber: i}], ['xy']);
-                await new Promise(done => setTimeout(done, 120));  // plotly takes 50 ms a hover
+                for (let t = 0; t < 400 && !plot.querySelector('.hoverlayer .nums .line'); t++)
+                  await new Promise(done => setTimeout(done, 5));
                 const line = plot.querySelector('.hoverlayer .nums .line');
                 const links = plot.querySelectorAll('.hoverlayer a, .infolayer a').length;
                 said.push([line ? line.textContent : '', links]);
@@ -506,7 +502,8 @@ def test_fifty_hostile_suites_are_drawn_as_they_are_called(tmp_path, visit):
     assert said == [printable(name) for name in names]
 
 
-def test_two_hundred_suites_open_and_say_what_is_drawn(tmp_path, visit):
+def many_runs():
+    """200 suites, 5,000 buckets, 200,000 runs."""
     rng = np.random.default_rng(0)
     n_suites, n_budgets, n_runs = 200, 25, 40
     suite = np.repeat([f"suite {i:03d}" for i in range(n_suites)], n_budgets * n_runs)
@@ -516,31 +513,73 @@ def test_two_hundred_suites_open_and_say_what_is_drawn(tmp_path, visit):
     scale = np.tile(10 ** np.linspace(-0.8, 0.8, n_runs), n_suites * n_budgets)
     tokens = surface.tokens(budget) * scale
     loss = surface.L_inf + surface.A * budget**-surface.alpha + 0.1 * np.log10(scale) ** 2
-    runs = pd.DataFrame(
+    return pd.DataFrame(
         {
             "name": np.arange(len(suite)).astype(str), "suite": suite, "run_type": "isoflop",
             "params": budget / (6 * tokens), "tokens": tokens, "flops": budget, "budget": budget,
             "loss": loss * rng.lognormal(0, 0.001, len(suite)), "state": "finished",
         }
     )  # fmt: skip
+
+
+def test_two_hundred_suites_open_and_each_can_be_looked_at(tmp_path, visit, record_property):
+    runs = many_runs()
     assert len(runs) == 200_000
     assert len(runs.drop_duplicates(["suite", "budget"])) == 5_000
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", delphi.FitWarning)
-        report = build_report(runs, tmp_path / "out")
-    assert report.page.stat().st_size < 30e6
+        ladder = delphi.fit_isoflops(runs)
+        report = build_report(ladder, tmp_path / "out")
+    size = report.page.stat().st_size
+    assert size < 25e6
+    start = time.perf_counter()
     seen = visit(report.page)
+    record_property("page", f"{size / 1e6:.1f} MB, drawn in {time.perf_counter() - start:.1f} s")
     assert seen.said == []
     assert seen.traces() == expected(report)
     text = seen.page.inner_text("main")
     for said in (
         "the first 12 of 200 suites", "24 of up to 25 budgets of a suite",
         "Of 200 suites the first 12 have such a figure.", "The first 300 of 5,000 rows",
-        "Here are the first 12 of 200.",
+        "Here are the first 12 of 200.", "Each of the 200 suites by the menu.",
+        "Drawn: 12 of up to 25 budgets of a suite; 12 of up to 40 runs a budget, evenly spaced.",
     ):  # fmt: skip
         assert said in text, said
     assert len(json.loads(report.cards.read_text())) == 200
     assert seen.run("document.documentElement.scrollWidth") <= WIDE[0]
+    # The menu by keyboard: the last suite, then one in the middle.
+    menu = seen.page.get_by_label("Suite", exact=True)
+    assert menu.locator("option").count() == 200
+    menu.focus()
+    seen.page.keyboard.press("End")
+    seen.settled()
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, "suite 199"))
+    label = "#figure-suite-browser svg[role=img]"
+    assert seen.page.get_attribute(label, "aria-label").endswith("Shown: suite 199")
+    menu.select_option(label="suite 107")
+    seen.settled()
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, "suite 107"))
+    # It is still that suite in the dark and on a phone, and the page is no wider than that.
+    seen.page.click("#theme")
+    seen.resize(*PHONE)
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, "suite 107"))
+    assert seen.run("document.documentElement.scrollWidth") <= PHONE[0]
+    assert seen.traces() == expected(report)
+    assert seen.said == []
+
+
+def drawn_optima(seen):
+    """Losses of the optima on the right of the figure that the menu changes."""
+    return seen.run(
+        "() => document.getElementById('figure-suite-browser').data"
+        ".find(t => t.name === 'optima').y"
+    )
+
+
+def rounded(ladder, suite):
+    """The same from the ladder, to the digits that are drawn."""
+    optima = ladder.optima[ladder.optima["suite"] == suite].sort_values("compute")
+    return [float(f"{y:.5g}") for y in optima["loss_star"]]
 
 
 def test_real_runs_page(data_dir, tmp_path, visit):

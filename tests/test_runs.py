@@ -311,7 +311,7 @@ def test_files_of_one_name_are_told_apart(tmp_path):
 POSITIVE = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.floats() | st.integers(-(10**6), 10**6).map(lambda i: i / 1000), max_size=20),
     st.integers(1, 18),
@@ -340,7 +340,6 @@ def test_round_sig_keeps_scalars_and_shapes():
         round_sig(1.0, 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(1e5, 1e18) | st.integers(1, 999).map(lambda i: i * 1e8 + 5e7)))
 def test_budgets_split_runs_as_the_notebook_splits_gflops(gflops):
     gflops = [*gflops, 1.15, 1.25e9]  # 1.15 GFLOPs round down, 1.15e9 FLOPs would round up

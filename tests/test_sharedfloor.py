@@ -23,7 +23,7 @@ def searched(x, y, offsets):
     return records.reshape(n, n_suites)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(0, 2**32 - 1), st.integers(1, 4), st.floats(1e-4, 5e-3), st.floats(0.08, 0.3)
 )  # fmt: skip

@@ -11,6 +11,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from PIL import Image
 
 import delphi
@@ -23,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COLOURS = 96  # of a picture: enough for lines and text, and a third of the bytes
 AHEAD = [1e21, 1e22, 1e23, 1e24]
 NAMES = ("params", "tokens", "loss")
-MOST = 3_000_000  # bytes in all
+MOST = 4_500_000  # bytes in all
+LAYOUTS = ((False, ""), (True, MOBILE))
 
 
 def figures(runs):
@@ -31,35 +34,99 @@ def figures(runs):
     drawn = draw_figures(runs, mobile=True)
     ladder = delphi.fit_isoflops(runs)
     suite = ladder.suites[0]
-    law = ladder.laws()[suite]
+    laws, posteriors = ladder.laws(), ladder.posteriors()
+    law = laws[suite]
+    held_out = delphi.heldout.score_held_out(runs, laws)
     test = delphi.backtest(runs)
     bucket = ladder.fits[ladder.fits["suite"] == suite].iloc[-1]
     points = ladder.runs[(ladder.runs["suite"] == suite) & (ladder.runs["run_type"] == "isoflop")]
     points = points[points["budget"] == bucket["budget"]]
     surface = delphi.fit_surface(*(points_of(runs, suite)[name] for name in NAMES))
     parabola = delphi.fit_parabola(points["tokens"], points["loss"], window=0.5)
-    for mobile in (False, True):
-        end = MOBILE if mobile else ""
-        drawn[f"back-test{end}"] = delphi.figures.backtest_errors(test, mobile=mobile)
-        drawn[f"floor-profile{end}"] = delphi.figures.floor_profile(law, mobile=mobile)
-        drawn[f"law-curve{end}"] = delphi.figures.law_curve(law, mobile=mobile)
-        drawn[f"parabola-curve{end}"] = delphi.figures.parabola_curve(parabola, mobile=mobile)
-        drawn[f"surface{end}"] = delphi.figures.surface_contours(surface, mobile=mobile)
-    drawn["surface-residuals"] = delphi.figures.surface_residuals(surface)
-    drawn["surface-fit-quality"] = delphi.figures.surface_fit_quality(surface)
-    drawn["surface-delta-sweep"] = delphi.figures.delta_sweep(surface)
-    drawn["forecast-fan"] = delphi.bootstrap_ladder(ladder, suite, AHEAD).plot()
-    drawn["law-fan"] = ladder.posteriors()[suite].plot()
-    drawn["isocurve-shapes"] = delphi.compare_isocurves(runs, suite=suite).plot()
+    ahead = delphi.bootstrap_ladder(ladder, suite, AHEAD)
+    one = delphi.bootstrap_ladder(ladder, suite, AHEAD[-1:])
+    shapes = delphi.compare_isocurves(runs, suite=suite)
+    figure = delphi.figures
+    for mobile, end in LAYOUTS:
+        narrow = {"mobile": mobile}
+        drawn[f"back-test{end}"] = figure.backtest_errors(test, **narrow)
+        drawn[f"floor-profile{end}"] = figure.floor_profile(law, **narrow)
+        drawn[f"law-curve{end}"] = figure.law_curve(law, **narrow)
+        drawn[f"parabola-curve{end}"] = figure.parabola_curve(parabola, **narrow)
+        drawn[f"surface{end}"] = figure.surface_contours(surface, **narrow)
+        drawn[f"forecast-fan{end}"] = figure.forecast_fan(ahead, **narrow)
+        drawn[f"forecast-histogram{end}"] = figure.forecast_fan(one, **narrow)
+        drawn[f"law-fan{end}"] = figure.law_fan(posteriors[suite], **narrow)
+        drawn[f"isocurve-shapes{end}"] = figure.isocurve_shapes(shapes, **narrow)
+        drawn[f"suite-browser{end}"] = figure.suite_browser(
+            ladder, laws, held_out, posteriors, **narrow
+        )
+        if len(ladder.suites) > 1:
+            against = delphi.effective_speedup(
+                *(posteriors[s] for s in ladder.suites[:2]), [1e20, *AHEAD]
+            )
+            drawn[f"speed-up{end}"] = figure.speedup_curve(against, **narrow)
+    drawn["surface-residuals"] = figure.surface_residuals(surface)
+    drawn["surface-fit-quality"] = figure.surface_fit_quality(surface)
+    drawn["surface-delta-sweep"] = figure.delta_sweep(surface)
     return drawn
+
+
+def simulated():
+    """Name -> figure of what runs say nothing of: evaluations, sweeps, rollouts, laws of knobs."""
+    figure, drawn = delphi.figures, {}
+    evals = delphi.fit_downstreams(evaluations())
+    swept = delphi.simulate_sweep(n_trials=60, cells=4, rng=0)
+    sweep = delphi.fit_sweep(
+        swept.trials, hparams=swept.hparams, by=["batch_size", "tokens"],
+        rule=delphi.CompletedAdamH(),
+    )  # fmt: skip
+    finished = swept.trials[swept.trials["state"] == "finished"]
+    law = delphi.fit_polynomial_law(
+        finished, features=["lr", "adam_lr", "epsilon"], target="loss", group="batch_size"
+    )
+    rollouts = delphi.simulate.rollouts([0.5, 1.0, 1.5, 2.0], n_prompts=60, rng=0)
+    lives = rollouts.survival()
+    for mobile, end in LAYOUTS:
+        narrow = {"mobile": mobile}
+        drawn[f"mmlu-emergence{end}"] = figure.emergence(evals, **narrow)
+        drawn[f"richards-curve{end}"] = figure.curve_figure(evals["MMLU 5-Shot"].curve, **narrow)
+        drawn[f"hparam-scaling{end}"] = figure.hparam_scaling(sweep, **narrow)
+        drawn[f"polynomial-law{end}"] = figure.polynomial_coefficients(law, **narrow)
+        drawn[f"survival-curves{end}"] = figure.survival_curves(lives, **narrow)
+        drawn[f"kl-spaghetti{end}"] = figure.kl_spaghetti(rollouts, columns=2, **narrow)
+    return drawn
+
+
+def evaluations():
+    """Two tasks of a ladder of ten runs and of thirty other models, from known curves."""
+    rng = np.random.default_rng(0)
+    C = np.geomspace(3e18, 1e23, 10)
+    tables = []
+    for task, n, floor, curve in (
+        ("MMLU 5-Shot", 14042, 0.25, (6.7, -0.8, 1.0, 0.25, 0.86)),
+        ("GSM8K 5-Shot", 1319, 0.0, (15.0, -0.55, 1.0, 0.0, 0.85)),
+    ):
+        sign = -1.0 if floor else 1.0
+        ladder, others = 0.36 + 193 * C**-0.1232, rng.uniform(0.4, 1.3, 30)
+        for z, compute in ((ladder * rng.lognormal(0, 0.01, 10), C), (others, np.nan)):
+            right = delphi.richards(-z, *curve)
+            tables.append(pd.DataFrame({
+                "task": task, "model": [f"model {i + 1}" for i in range(len(z))],
+                "compute": compute, "soft": sign * z, "hard": rng.binomial(n, right) / n,
+                "n_problems": n, "pool": np.isnan(compute),
+            }))  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
 
 
 def printed(runs):
     """Name -> matplotlib figure: the twins for paper."""
     ladder = delphi.fit_isoflops(runs)
     suite = ladder.suites[0]
+    rollouts = delphi.simulate.rollouts([0.5, 1.0, 1.5, 2.0], n_prompts=60, rng=0)
     return {
-        "printed-isoflop": mpl.isoflop_summary(delphi.optimal_configurations(ladder), suite=suite)
+        "printed-isoflop": mpl.isoflop_summary(delphi.optimal_configurations(ladder), suite=suite),
+        "printed-spaghetti": delphi.figures.draw_spaghetti(rollouts, columns=2),
     }
 
 
@@ -78,7 +145,7 @@ def main():
         if options.runs
         else delphi.simulate.ladder(crashed=True, seeds=4, rng=0)
     )
-    drawn = dict(sorted(figures(runs).items()))
+    drawn = dict(sorted((figures(runs) | simulated()).items()))
     options.output.mkdir(parents=True, exist_ok=True)
     for old in options.output.glob("*.png"):
         old.unlink()

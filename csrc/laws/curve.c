@@ -5,17 +5,15 @@
 #include "../base/column.h"
 #include "../base/order.h"
 #include "curverefine.h"
+#include "curvestart.h"
 #include "huberline.h"
 
 #define HUBER_NOISE                                                                                \
     1.345                 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
                            */
 #define DELTA_LEAST 1e-12 /* of the largest loss */
-#define NODES_MAX 96      /* of a scan */
 #define STARTS 4          /* places of the scan that are refined */
 #define FINALISTS 2       /* of them, those refined to the end */
-#define SCAN_TOLERANCE 1e-3
-#define SCAN_STEPS 2
 #define COARSE_TOLERANCE 1e-3
 #define COARSE_STEPS 8
 #define STEPS 120
@@ -26,18 +24,9 @@
 #define TOLERANCE_L1 1e-9
 #define SAME 1e-4 /* two refined starts this close are one */
 #define EDGE 1e-6 /* in ln theta */
+#define PLACES ((size_t)DPH_CURVESTART_SLICES * DPH_CURVESTART_NODES)
 
-/* One axis of the scan: n values of ln theta evenly from first to last, within [low, high]. */
-typedef struct {
-    double low, high;
-    double first, last;
-    int n;
-} axis;
-
-typedef struct {
-    double p[DPH_CURVE_PARAMETERS];
-    double sum;
-} place;
+typedef dph_curveplace place;
 
 /* One slice under one form. */
 typedef struct {
@@ -48,12 +37,13 @@ typedef struct {
     double y_max;
     double noise;
     int distinct;
-    axis axes[2];
+    dph_curveaxis axes[2];
     const dph_curve_options *options;
     double *columns;
     double *base;
     double *part;
-    double *thin; /* double[2 * DPH_CURVE_SCAN_MAX] */
+    double *thin;               /* double[2 * DPH_CURVESTART_POINTS] */
+    const double *F, *A, *sums; /* the scan of this slice */
 } problem;
 
 size_t
@@ -61,7 +51,8 @@ dph_curve_scratch(int64_t n_largest)
 {
     size_t width = (size_t)n_largest + DPH_CURVE_PARAMETERS;
 
-    return (DPH_REFINE_COLUMNS + 2) * width + (size_t)2 * DPH_CURVE_SCAN_MAX;
+    return (DPH_REFINE_COLUMNS + 2) * width + (size_t)2 * DPH_CURVESTART_POINTS + 3 * PLACES +
+           dph_curvestart_scratch();
 }
 
 double
@@ -109,30 +100,6 @@ stopped(const dph_curve_options *options)
     return options->stopped != NULL && atomic_load(options->stopped);
 }
 
-/* Where theta may lie and where it is scanned. Beyond the box a shape is, to rounding, the limit it
- * has at the edge; the scan covers what bends within a run. */
-static void
-set_axes(problem *q, double tau_min)
-{
-    double spike = tau_min > 1e-9 ? log(60 / tau_min) : log(6e10);
-
-    switch (q->form) {
-    case DPH_SHAPE_LOG:
-        q->axes[0] = (axis){log(1e-6), log(1e12), log(3e-2), log(1e6), 18};
-        break;
-    case DPH_SHAPE_EXPONENTIAL:
-        q->axes[0] = (axis){log(1e-6), spike, log(3e-2), spike - log(6.0), 22};
-        break;
-    case DPH_SHAPE_POWER:
-        q->axes[0] = (axis){log(1e-9), log(1e6), log(1e-4), log(30.0), 9};
-        q->axes[1] = (axis){log(1e-5), log(1e7), log(5e-2), log(50.0), 8};
-        break;
-    default:
-        q->axes[0] = (axis){log(1e-5), log(1e3), log(5e-2), log(10.0), 9};
-        q->axes[1] = (axis){log(1e-7), log(1e9), log(1e-2), log(1e4), 8};
-    }
-}
-
 static int32_t
 prepare(problem *q)
 {
@@ -160,7 +127,7 @@ prepare(problem *q)
         return DPH_E_TOO_FEW_POINTS;
     }
     q->noise = dph_curve_noise(q->tau, q->y, q->n, q->columns);
-    set_axes(q, tau_min);
+    dph_curvestart_axes(q->form, tau_min, q->axes);
     return DPH_OK;
 }
 
@@ -191,7 +158,7 @@ open_fit(const problem *q, int64_t step, dph_curvefit *fit)
     }
     if (step > 1) {
         double *thin_tau = q->thin;
-        double *thin_y = q->thin + DPH_CURVE_SCAN_MAX;
+        double *thin_y = q->thin + DPH_CURVESTART_POINTS;
 
         n = 0;
         for (int64_t i = 0; i < q->n; i += step) {
@@ -202,75 +169,6 @@ open_fit(const problem *q, int64_t step, dph_curvefit *fit)
         fit->y = thin_y;
     }
     dph_curveshape_open(&fit->shape, q->form, tau, n, q->base, q->part);
-}
-
-static double
-node(const axis *a, int i)
-{
-    return a->first + (a->last - a->first) * i / (a->n - 1);
-}
-
-/* Solve for (F, A) on a grid of theta. places receives a row of it for every value of theta_0. */
-static int
-scan(const problem *q, dph_curvefit *fit, double delta, place *places)
-{
-    int two = fit->n_parameters == DPH_CURVE_PARAMETERS;
-    int n_second = two ? q->axes[1].n : 1;
-    int at = 0;
-    dph_boxline line = {
-        .s = q->columns, .y = fit->y, .n = fit->shape.n, .F_max = q->y_max, .A_max = 2 * q->y_max};
-
-    for (int i = 0; i < q->axes[0].n; i++) {
-        /* each row starts from the one above it, each node from its neighbour */
-        dph_boxfit fitted = {.F = i > 0 ? places[at - n_second].p[0] : fit->y[fit->shape.n - 1],
-                             .A = i > 0 ? places[at - n_second].p[1] : q->y_max * 0.1};
-
-        for (int j = 0; j < n_second; j++) {
-            place *here = &places[at++];
-
-            *here = (place){.p = {0, 0, node(&q->axes[0], i), two ? node(&q->axes[1], j) : 0}};
-            dph_curveshape_values(&fit->shape, here->p + 2, q->columns);
-            dph_huberline_fit(&line, delta, SCAN_TOLERANCE, SCAN_STEPS, &fitted);
-            here->p[0] = fitted.F;
-            here->p[1] = fitted.A;
-            here->sum = fitted.objective;
-        }
-    }
-    return at;
-}
-
-/* 1 if no neighbour on the grid lies lower. */
-static int
-is_local_minimum(const place *places, int n_first, int n_second, int at)
-{
-    int i = at / n_second;
-    int j = at % n_second;
-
-    for (int a = i > 0 ? i - 1 : 0; a <= i + 1 && a < n_first; a++) {
-        for (int b = j > 0 ? j - 1 : 0; b <= j + 1 && b < n_second; b++) {
-            if (places[a * n_second + b].sum < places[at].sum) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
-
-/* Put a place into the list of the lowest `most`, in order. Returns the new length. */
-static int
-keep_lowest(place *list, int n, int most, const place *new)
-{
-    int at = n < most ? n : most - 1;
-
-    if (n == most && !(new->sum < list[at].sum)) {
-        return n;
-    }
-    while (at > 0 && new->sum < list[at - 1].sum) {
-        list[at] = list[at - 1];
-        at--;
-    }
-    list[at] = *new;
-    return n < most ? n + 1 : most;
 }
 
 static int
@@ -294,25 +192,15 @@ static int
 find_starts(const problem *q, double delta, place *found)
 {
     dph_curvefit fit;
-    place places[NODES_MAX];
     place starts[STARTS];
-    int64_t step = (q->n + DPH_CURVE_SCAN_MAX - 1) / DPH_CURVE_SCAN_MAX;
-    int n_second = dph_curveshape_n_theta(q->form) == 2 ? q->axes[1].n : 1;
-    int n_places = 0;
-    int n_starts = 0;
+    int n_starts = dph_curvestart_lowest(q->form, q->axes, q->F, q->A, q->sums, STARTS, starts);
     int n_found = 0;
 
-    open_fit(q, step, &fit);
-    n_places = scan(q, &fit, delta, places);
-    for (int at = 0; at < n_places; at++) {
-        if (is_local_minimum(places, q->axes[0].n, n_second, at)) {
-            n_starts = keep_lowest(starts, n_starts, STARTS, &places[at]);
-        }
-    }
+    open_fit(q, dph_curvestart_step(q->n), &fit);
     for (int k = 0; k < n_starts && !stopped(q->options); k++) {
         starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, starts[k].p);
         if (!is_known(found, n_found, &starts[k], fit.n_parameters, q->y_max)) {
-            n_found = keep_lowest(found, n_found, STARTS, &starts[k]);
+            n_found = dph_curvestart_keep(found, n_found, STARTS, &starts[k]);
         }
     }
     return n_found;
@@ -400,7 +288,7 @@ find_finalists(const problem *q, double delta, place *finalists)
         }
         starts[k].sum = end_huber(q, &fit, delta, starts[k].p);
         if (!is_known(finalists, n, &starts[k], fit.n_parameters, q->y_max)) {
-            n = keep_lowest(finalists, n, FINALISTS, &starts[k]);
+            n = dph_curvestart_keep(finalists, n, FINALISTS, &starts[k]);
         }
     }
     /* points that enter and leave delta dent the valley: look on both sides of the lowest dent */
@@ -413,7 +301,7 @@ find_finalists(const problem *q, double delta, place *finalists)
             shift(&fit, lowest_place.p, step, side, here.p);
             here.sum = end_huber(q, &fit, delta, here.p);
             if (!is_known(finalists, n, &here, fit.n_parameters, q->y_max)) {
-                n = keep_lowest(finalists, n, FINALISTS, &here);
+                n = dph_curvestart_keep(finalists, n, FINALISTS, &here);
             }
         }
     }
@@ -469,43 +357,100 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
     finish(q, &fit, best.p, out);
 }
 
+/* One slice under one form, scanned: all losses. */
 static void
-fit_item(const dph_curve_batch *batch, int64_t item, const dph_curve_options *options,
-         double *scratch, dph_curve *out)
+fit_slice(problem *q, double *scratch, dph_curve *out)
 {
-    int64_t slice = item / options->n_forms;
-    int64_t first = batch->starts[slice];
-    int64_t n = batch->ends[slice] - first;
-    size_t width = (size_t)n + DPH_CURVE_PARAMETERS;
+    size_t width = (size_t)q->n + DPH_CURVE_PARAMETERS;
+    const dph_curve_options *options = q->options;
     place finalists[FINALISTS] = {0};
     double searched = NAN; /* the delta that the starts were found with */
     int n_finalists = 0;
-    int32_t status = DPH_OK;
-    problem q = {.tau = batch->tau + first,
-                 .y = batch->loss + first,
-                 .n = n,
-                 .form = options->forms[item % options->n_forms],
-                 .options = options,
-                 .columns = scratch,
-                 .base = scratch + DPH_REFINE_COLUMNS * width,
-                 .part = scratch + (DPH_REFINE_COLUMNS + 1) * width,
-                 .thin = scratch + (DPH_REFINE_COLUMNS + 2) * width};
 
-    status = prepare(&q);
+    q->columns = scratch;
+    q->base = scratch + DPH_REFINE_COLUMNS * width;
+    q->part = scratch + (DPH_REFINE_COLUMNS + 1) * width;
     for (int l = 0; l < options->n_losses; l++) {
         int loss = options->losses[l];
-        double delta = delta_of(&q, loss == DPH_CURVE_HUBER ? options->delta : NAN);
+        double delta = delta_of(q, loss == DPH_CURVE_HUBER ? options->delta : NAN);
 
-        if (status != DPH_OK) {
-            no_curve(&out[l], n, q.form, loss, status);
-            continue;
-        }
         if (!(delta == searched)) {
-            n_finalists = find_finalists(&q, delta, finalists);
+            n_finalists = find_finalists(q, delta, finalists);
             searched = delta;
         }
-        fit_loss(&q, loss, finalists, n_finalists, delta, &out[l]);
+        fit_loss(q, loss, finalists, n_finalists, delta, &out[l]);
     }
+}
+
+/* The slices [first, last) under one form; they have their first point and their step in common. */
+static void
+fit_group(const dph_curve_batch *batch, int64_t first, int64_t last, int form_index,
+          const dph_curve_options *options, double *scratch, dph_curve *out)
+{
+    int64_t start = batch->starts[first];
+    size_t width = (size_t)(batch->ends[last - 1] - start) + DPH_CURVE_PARAMETERS;
+    double *thin = scratch + (DPH_REFINE_COLUMNS + 2) * width;
+    double *F = thin + 2 * DPH_CURVESTART_POINTS;
+    double *A = F + PLACES;
+    double *sums = A + PLACES;
+    problem good[DPH_CURVESTART_SLICES];
+    int64_t slices[DPH_CURVESTART_SLICES];
+    dph_curveprefixes prefixes = {.tau = batch->tau + start, .y = batch->loss + start};
+    int n_nodes = 0;
+
+    for (int64_t k = first; k < last; k++) {
+        problem q = {.tau = prefixes.tau,
+                     .y = prefixes.y,
+                     .n = batch->ends[k] - start,
+                     .form = options->forms[form_index],
+                     .options = options,
+                     .columns = scratch,
+                     .thin = thin};
+        int32_t status = prepare(&q);
+        dph_curve *row = out + (k * options->n_forms + form_index) * options->n_losses;
+
+        for (int l = 0; l < options->n_losses && status != DPH_OK; l++) {
+            no_curve(&row[l], q.n, q.form, options->losses[l], status);
+        }
+        if (status == DPH_OK) {
+            prefixes.n[prefixes.n_slices] = q.n;
+            prefixes.y_max[prefixes.n_slices] = q.y_max;
+            slices[prefixes.n_slices] = k;
+            good[prefixes.n_slices++] = q;
+        }
+    }
+    if (prefixes.n_slices == 0) {
+        return;
+    }
+    prefixes.step = dph_curvestart_step(prefixes.n[0]);
+    n_nodes = dph_curvestart_scan(&prefixes, good[0].form, good[0].axes, sums + PLACES, F, A, sums);
+    for (int i = 0; i < prefixes.n_slices; i++) {
+        good[i].F = F + i * n_nodes;
+        good[i].A = A + i * n_nodes;
+        good[i].sums = sums + i * n_nodes;
+        fit_slice(&good[i], scratch,
+                  out + (slices[i] * options->n_forms + form_index) * options->n_losses);
+    }
+}
+
+int64_t
+dph_curve_groups(const int64_t *starts, const int64_t *ends, int64_t n_slices, int64_t *groups)
+{
+    int64_t n = 0;
+
+    groups[0] = 0;
+    for (int64_t k = 1; k < n_slices; k++) {
+        if (k - groups[n] == DPH_CURVESTART_SLICES || starts[k] != starts[k - 1] ||
+            ends[k] < ends[k - 1] ||
+            dph_curvestart_step(ends[k] - starts[k]) !=
+                dph_curvestart_step(ends[k - 1] - starts[k - 1])) {
+            groups[++n] = k;
+        }
+    }
+    if (n_slices > 0) {
+        groups[++n] = n_slices;
+    }
+    return n;
 }
 
 void
@@ -513,6 +458,9 @@ dph_curve_fit(const dph_curve_batch *batch, int64_t begin, int64_t end,
               const dph_curve_options *options, double *scratch, dph_curve *out)
 {
     for (int64_t i = begin; i < end; i++) {
-        fit_item(batch, i, options, scratch, out + i * options->n_losses);
+        int64_t group = i / options->n_forms;
+
+        fit_group(batch, batch->groups[group], batch->groups[group + 1],
+                  (int)(i % options->n_forms), options, scratch, out);
     }
 }

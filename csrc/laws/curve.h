@@ -4,9 +4,9 @@
  * lost on the way there. F in [0, max loss], A in [0, 2 max loss]; theta in a wide box of ln theta.
  * Losses: the mean absolute error, exact in (F, A) at its theta, or Huber's.
  *
- * A fit is a scan over theta with (F, A) solved for, then a refinement of everything from the best
- * places of the scan. Slices of more than DPH_CURVE_SCAN_MAX points are scanned on every k-th point
- * only; what is refined and reported is always the whole slice.
+ * A fit is a scan over theta (curvestart.h), shared by the prefixes of a run, then a refinement of
+ * everything from the best places of the scan. Long slices are scanned on every k-th point; what is
+ * refined to the end and reported is always the whole slice.
  */
 #ifndef DPH_CURVE_H
 #define DPH_CURVE_H
@@ -17,8 +17,6 @@
 
 #include "../base/status.h"
 #include "curveshape.h"
-
-#define DPH_CURVE_SCAN_MAX 256
 
 enum { DPH_CURVE_MAE, DPH_CURVE_HUBER, DPH_N_CURVE_LOSSES };
 
@@ -43,7 +41,8 @@ typedef struct {
     const double *loss; /* double[n_rows] */
     const int64_t
         *starts; /* int64[n_slices]: slice k is rows [starts[k], ends[k]); they may overlap */
-    const int64_t *ends; /* int64[n_slices], starts[k] <= ends[k] <= n_rows, checked */
+    const int64_t *ends;   /* int64[n_slices], starts[k] <= ends[k] <= n_rows, checked */
+    const int64_t *groups; /* int64[n_groups + 1], of dph_curve_groups */
 } dph_curve_batch;
 
 typedef struct {
@@ -58,8 +57,15 @@ typedef struct {
 /* Doubles of scratch that slices of up to n_largest points need. */
 size_t dph_curve_scratch(int64_t n_largest);
 
-/* Fit items [begin, end); item i is form i % n_forms of slice i / n_forms, and fills the n_losses
- * records from out[i * n_losses].
+/* Which slices are scanned together: consecutive ones with the same start and growing ends, a few
+ * at most. Group g is slices [groups[g], groups[g + 1]). groups int64[n_slices + 1]; returns the
+ * number of groups. */
+int64_t
+dph_curve_groups(const int64_t *starts, const int64_t *ends, int64_t n_slices, int64_t *groups);
+
+/* Fit items [begin, end); item i is form f = i % n_forms of all slices of group i / n_forms. Slice
+ * k fills the n_losses records from out[(k * n_forms + f) * n_losses]. What a fit finds does not
+ * depend on which slices it is scanned with.
  *
  * scratch  double[dph_curve_scratch(largest slice)], one per thread
  *

@@ -418,6 +418,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p
     int64_t n = fit->shape.n;
     double trust = TRUST_FIRST;
     int fresh = 0;
+    dph_l1vertex vertex = {0};
     dph_boxline line = {
         .s = c.s, .y = fit->y, .n = n, .F_max = fit->high[0], .A_max = fit->high[1]};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
@@ -443,7 +444,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p
             fresh = 1;
         }
         linearise(fit, &c, p, trust, &problem);
-        promise = here - dph_l1step(&problem, c.q[3], step);
+        promise = here - dph_l1step(&problem, c.q[3], &vertex, step);
         if (!(promise > tolerance * here)) {
             break;
         }

@@ -1,5 +1,6 @@
 #include "curveshape.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "../base/veclog.h"
@@ -21,7 +22,11 @@ dph_curveshape_open(dph_curveshape *shape, int form, const double *tau, int64_t 
         .form = form, .n = n, .tau = tau, .base = base, .part = part, .base_theta = NAN};
     if (form == DPH_SHAPE_RATIONAL) {
         for (int64_t i = 0; i < n; i++) {
-            base[i] = tau[i] > 0 ? log(tau[i]) : LOG_OF_ZERO;
+            base[i] = tau[i] > DBL_MIN ? tau[i] : 1;
+        }
+        dph_log_many(base, base, n);
+        for (int64_t i = 0; i < n; i++) {
+            base[i] = tau[i] > DBL_MIN ? base[i] : LOG_OF_ZERO;
         }
     }
 }

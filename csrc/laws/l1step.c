@@ -2,11 +2,17 @@
 
 #include <math.h>
 
+#include "../base/veclog.h"
+
 #define K DPH_L1STEP_MAX
 #define PIVOTS_MAX 200
 #define TINY 1e-13 /* of a slope: falling no faster is not falling */
 #define SINGULAR 1e-14
 #define ROUNDING 4e-15 /* of its terms: a residual below it is zero */
+#define LANES 8
+#define UPDATES 12 /* of the inverse, before it is computed anew */
+#define WORTH 2.0  /* of the sum at zero: a vertex with a larger sum is no place to start from */
+#define NEAREST 3  /* places of a turn looked for one by one */
 
 /* What holds an edge in place: nothing yet, a residual kept at zero, or a bound. */
 enum { LOOSE, POINT, LOW, HIGH };
@@ -23,6 +29,7 @@ typedef struct {
     int64_t point[K];
     int64_t n_zero;       /* residuals at zero that nothing holds, listed in index */
     double inverse[K][K]; /* column a moves off holder a and keeps the others */
+    int updates;          /* of the inverse since it was computed; -1 for none yet */
 } walk;
 
 static double
@@ -78,15 +85,156 @@ invert(walk *w)
     return 1;
 }
 
-static double
-total(const walk *w)
+/* Let another row take the place of holder a: the inverse by a change of rank one. */
+static int
+replace(walk *w, int a, int kind, int64_t point)
 {
-    double sum = 0;
+    int k = w->problem->n_parameters;
+    double u[K] = {0};
 
-    for (int64_t i = 0; i < w->problem->n; i++) {
-        sum += fabs(w->r[i]);
+    w->kind[a] = kind;
+    w->point[a] = point;
+    if (w->updates < 0 || w->updates >= UPDATES) {
+        w->updates = 0;
+        return invert(w);
     }
-    return sum;
+    for (int b = 0; b < k; b++) {
+        if (kind == POINT) {
+            for (int j = 0; j < k; j++) {
+                u[b] += entry(w, j, point) * w->inverse[j][b];
+            }
+        } else {
+            u[b] = w->inverse[point][b];
+        }
+    }
+    if (!(fabs(u[a]) > 1e-6)) { /* the change would be mostly rounding */
+        w->updates = 0;
+        return invert(w);
+    }
+    for (int j = 0; j < k; j++) {
+        double edge = w->inverse[j][a] / u[a];
+
+        for (int b = 0; b < k; b++) {
+            w->inverse[j][b] -= u[b] * edge;
+        }
+        w->inverse[j][a] = edge;
+    }
+    w->updates++;
+    return 1;
+}
+
+static inline double
+fold(const double *sum)
+{
+    return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+}
+
+/* The sum of |r|, of sign(r) times each column, and how many r are zero. */
+DPH_CLONES static double
+look(const double *r, const double *const *J, int64_t n, double *g, double *zeros)
+{
+    double lane[K + 2][LANES] = {{0}};
+    const double *a = J[0];
+    const double *b = J[1];
+    const double *c = J[2];
+    const double *d = J[3];
+    int64_t whole = n - n % LANES;
+
+    for (int64_t i = 0; i < whole; i += LANES) {
+        for (int l = 0; l < LANES; l++) {
+            double e = r[i + l];
+            double sign = (e > 0 ? 1.0 : 0.0) - (e < 0 ? 1.0 : 0.0);
+
+            lane[0][l] += sign * a[i + l];
+            lane[1][l] += sign * b[i + l];
+            lane[2][l] += sign * c[i + l];
+            lane[3][l] += sign * d[i + l];
+            lane[4][l] += fabs(e);
+            lane[5][l] += e == 0 ? 1.0 : 0.0;
+        }
+    }
+    for (int64_t i = whole; i < n; i++) {
+        double e = r[i];
+        double sign = (e > 0 ? 1.0 : 0.0) - (e < 0 ? 1.0 : 0.0);
+        int l = (int)(i - whole);
+
+        lane[0][l] += sign * a[i];
+        lane[1][l] += sign * b[i];
+        lane[2][l] += sign * c[i];
+        lane[3][l] += sign * d[i];
+        lane[4][l] += fabs(e);
+        lane[5][l] += e == 0 ? 1.0 : 0.0;
+    }
+    for (int j = 0; j < K; j++) {
+        g[j] = -fold(lane[j]);
+    }
+    *zeros = fold(lane[5]);
+    return fold(lane[4]);
+}
+
+/* The residuals at d: zero where only rounding is left of them. */
+DPH_CLONES static void
+residuals_at(const double *start, const double *const *J, const double *d, int64_t n, double *r)
+{
+    const double *a = J[0];
+    const double *b = J[1];
+    const double *c = J[2];
+    const double *e = J[3];
+
+    for (int64_t i = 0; i < n; i++) {
+        double t0 = a[i] * d[0];
+        double t1 = b[i] * d[1];
+        double t2 = c[i] * d[2];
+        double t3 = e[i] * d[3];
+        double left = (((start[i] - t0) - t1) - t2) - t3;
+        double size = fabs(start[i]) + fabs(t0) + fabs(t1) + fabs(t2) + fabs(t3);
+
+        r[i] = fabs(left) > ROUNDING * size ? left : 0;
+    }
+}
+
+DPH_CLONES static double
+absolute_sum(const double *x, int64_t n)
+{
+    double lane[LANES] = {0};
+    int64_t whole = n - n % LANES;
+
+    for (int64_t i = 0; i < whole; i += LANES) {
+        for (int l = 0; l < LANES; l++) {
+            lane[l] += fabs(x[i + l]);
+        }
+    }
+    for (int64_t i = whole; i < n; i++) {
+        lane[i - whole] += fabs(x[i]);
+    }
+    return fold(lane);
+}
+
+/* Where residuals change sign along v, infinite where they do not before `most`; what the slope
+ * grows by there. A twin of a held row stays at zero with it. */
+DPH_CLONES static void
+crossings(const double *r, const double *const *J, const double *v, int64_t n, double most,
+          double *t, double *weight)
+{
+    const double *a = J[0];
+    const double *b = J[1];
+    const double *c = J[2];
+    const double *d = J[3];
+
+    for (int64_t i = 0; i < n; i++) {
+        double t0 = a[i] * v[0];
+        double t1 = b[i] * v[1];
+        double t2 = c[i] * v[2];
+        double t3 = d[i] * v[3];
+        double loses = ((t0 + t1) + t2) + t3;
+        double size = fabs(t0) + fabs(t1) + fabs(t2) + fabs(t3);
+        double at = r[i] / (loses != 0 ? loses : 1.0);
+        double counts = (fabs(loses) > TINY * size ? 1.0 : 0.0) * (at > 0 ? 1.0 : 0.0) *
+                        (at < most ? 1.0 : 0.0);
+
+        t[i] = counts > 0 ? at : INFINITY;
+        weight[i] = 2 * fabs(loses);
+    }
 }
 
 static int
@@ -101,34 +249,31 @@ holds(const walk *w, int64_t i)
 }
 
 /* The slope of the sum by each parameter, residuals at zero left out: every way from there costs.
- * Those that are not held are listed in w->index. */
-static void
+ * Those that are not held are listed in w->index. Returns the sum. */
+static double
 pull(walk *w, double *g)
 {
-    int k = w->problem->n_parameters;
+    int64_t held = 0;
+    double zeros = 0;
+    double sum = look(w->r, w->problem->J, w->problem->n, g, &zeros);
 
-    for (int j = 0; j < k; j++) {
-        const double *column = w->problem->J[j];
-        double sum = 0;
-
-        for (int64_t i = 0; i < w->problem->n; i++) {
-            double up = w->r[i] > 0 ? 1.0 : 0.0;
-            double down = w->r[i] < 0 ? 1.0 : 0.0;
-
-            sum += (up - down) * column[i];
-        }
-        g[j] = -sum * w->scale[j];
+    for (int j = 0; j < w->problem->n_parameters; j++) {
+        g[j] *= w->scale[j];
+        held += w->kind[j] == POINT;
     }
     w->n_zero = 0;
-    for (int64_t i = 0; i < w->problem->n; i++) {
-        if (w->r[i] == 0 && !holds(w, i)) {
-            w->index[w->n_zero++] = (double)i;
+    if ((int64_t)zeros > held) {
+        for (int64_t i = 0; i < w->problem->n; i++) {
+            if (w->r[i] == 0 && !holds(w, i)) {
+                w->index[w->n_zero++] = (double)i;
+            }
         }
     }
+    return sum;
 }
 
 /* Let a residual that is zero already take the place of a loose holder: along no axis alone need
- * the sum fall from a kink. 1 if there was one. */
+ * the sum fall from a kink. 1 if there was one, -1 if that left no inverse. */
 static int
 adopt(walk *w)
 {
@@ -154,9 +299,7 @@ adopt(walk *w)
             }
         }
         if (best >= 0) {
-            w->kind[best] = POINT;
-            w->point[best] = (int64_t)w->index[z];
-            return 1;
+            return replace(w, best, POINT, (int64_t)w->index[z]) ? 1 : -1;
         }
     }
     return 0;
@@ -235,6 +378,19 @@ turning(walk *w, int64_t n, double need)
     int64_t last = n - 1;
     double before = 0;
 
+    while (first <= last && first < NEAREST) { /* most edges are short */
+        int64_t nearest = first;
+
+        for (int64_t i = first + 1; i <= last; i++) {
+            nearest = w->t[i] < w->t[nearest] ? i : nearest;
+        }
+        swap(w, first, nearest);
+        before += w->weight[first];
+        if (before >= need) {
+            return first;
+        }
+        first++;
+    }
     while (first <= last) {
         double pivot = w->t[first + (last - first) / 2];
         double less = 0;
@@ -264,6 +420,23 @@ turning(walk *w, int64_t n, double need)
     return -1;
 }
 
+/* Residuals at z, those held exactly zero. */
+static void
+settle(walk *w)
+{
+    double d[K] = {0};
+
+    for (int j = 0; j < w->problem->n_parameters; j++) {
+        d[j] = w->z[j] * w->scale[j];
+    }
+    residuals_at(w->problem->r, w->problem->J, d, w->problem->n, w->r);
+    for (int a = 0; a < w->problem->n_parameters; a++) {
+        if (w->kind[a] == POINT) {
+            w->r[w->point[a]] = 0;
+        }
+    }
+}
+
 /* Follow the edge as far as the sum falls. 1 if that moved on to a new holder, 0 if not. */
 static int
 follow(walk *w, int leave, int way, double slope)
@@ -271,11 +444,13 @@ follow(walk *w, int leave, int way, double slope)
     const dph_l1problem *q = w->problem;
     int k = q->n_parameters;
     double v[K] = {0};
+    double scaled[K] = {0};
     double most = INFINITY; /* to the nearest bound */
     int bound = -1;
     int64_t n = 0;
     int64_t at = 0;
     double step = 0;
+    int good = 0;
 
     for (int j = 0; j < k; j++) {
         double end = 0;
@@ -298,28 +473,18 @@ follow(walk *w, int leave, int way, double slope)
             bound = j;
         }
     }
-    for (int64_t i = 0; i < q->n; i++) {
-        double c = 0;
-        double size = 0;
-
-        for (int j = 0; j < k; j++) {
-            double term = q->J[j][i] * (v[j] * w->scale[j]);
-
-            c += term;
-            size += fabs(term);
-        }
-        c = fabs(c) > TINY * size ? c : 0; /* a twin of a held row stays at zero with it */
-        w->t[i] = c; /* what the residual loses along the edge; overwritten below only up to i */
+    for (int j = 0; j < k; j++) {
+        scaled[j] = v[j] * w->scale[j];
     }
+    crossings(w->r, q->J, scaled, q->n, most, w->t, w->weight);
     for (int64_t i = 0; i < q->n; i++) {
-        double c = w->t[i];
-        double t = w->r[i] / c;
+        double t = w->t[i];
+        double weight = w->weight[i];
 
-        if (w->r[i] != 0 && c != 0 && t > 0 && t < most) {
-            w->t[n] = t;
-            w->weight[n] = 2 * fabs(c);
-            w->index[n++] = (double)i;
-        }
+        w->t[n] = t;
+        w->weight[n] = weight;
+        w->index[n] = (double)i;
+        n += t < INFINITY;
     }
     at = turning(w, n, -slope);
     if (at < 0 && bound < 0) {
@@ -330,94 +495,155 @@ follow(walk *w, int leave, int way, double slope)
         w->z[j] += step * v[j];
     }
     if (at >= 0) {
-        w->kind[leave] = POINT;
-        w->point[leave] = (int64_t)w->index[at];
+        good = replace(w, leave, POINT, (int64_t)w->index[at]);
     } else {
-        w->kind[leave] = v[bound] > 0 ? HIGH : LOW;
-        w->point[leave] = bound;
+        good = replace(w, leave, v[bound] > 0 ? HIGH : LOW, bound);
         w->z[bound] = (v[bound] > 0 ? q->high[bound] : q->low[bound]) / w->scale[bound];
     }
-    for (int64_t i = 0; i < q->n; i++) {
-        double r = q->r[i];
-        double size = fabs(r);
+    settle(w);
+    return good;
+}
 
-        for (int j = 0; j < k; j++) {
-            double term = q->J[j][i] * (w->z[j] * w->scale[j]);
+/* Start from the vertex of an earlier, similar problem: its holders held here. 0 if they do not fix
+ * a point within the bounds. */
+static int
+start_from(walk *w, const dph_l1vertex *vertex)
+{
+    const dph_l1problem *q = w->problem;
+    int k = q->n_parameters;
+    double target[K] = {0};
 
-            r -= term;
-            size += fabs(term);
+    for (int a = 0; a < k; a++) {
+        w->kind[a] = vertex->kind[a];
+        w->point[a] = vertex->point[a];
+        if (w->kind[a] == POINT) {
+            target[a] = q->r[w->point[a]];
+        } else {
+            int j = (int)w->point[a];
+
+            target[a] = (w->kind[a] == HIGH ? q->high[j] : q->low[j]) / w->scale[j];
         }
-        w->r[i] = fabs(r) > ROUNDING * size ? r : 0;
+    }
+    w->updates = 0;
+    if (!invert(w)) {
+        return 0;
+    }
+    for (int j = 0; j < k; j++) {
+        w->z[j] = 0;
+        for (int a = 0; a < k; a++) {
+            w->z[j] += w->inverse[j][a] * target[a];
+        }
     }
     for (int a = 0; a < k; a++) {
-        if (w->kind[a] == POINT) {
-            w->r[w->point[a]] = 0;
+        if (w->kind[a] != POINT) {
+            w->z[w->point[a]] = target[a];
         }
     }
+    for (int j = 0; j < k; j++) {
+        double d = w->z[j] * w->scale[j];
+
+        if (!(d >= q->low[j] && d <= q->high[j])) {
+            return 0;
+        }
+    }
+    settle(w);
     return 1;
 }
 
-double
-dph_l1step(const dph_l1problem *problem, double *scratch, double *d)
+/* Remember the holders for the next problem, if every one of them is one. */
+static void
+keep(const walk *w, dph_l1vertex *vertex)
 {
-    int64_t n = problem->n;
-    int k = problem->n_parameters;
-    walk w = {.problem = problem,
+    vertex->n = w->problem->n_parameters;
+    for (int a = 0; a < w->problem->n_parameters; a++) {
+        vertex->kind[a] = w->kind[a];
+        vertex->point[a] = w->point[a];
+        vertex->n = w->kind[a] == LOOSE ? 0 : vertex->n;
+    }
+}
+
+/* Nothing held, at zero. */
+static int
+start_loose(walk *w)
+{
+    for (int j = 0; j < w->problem->n_parameters; j++) {
+        w->kind[j] = LOOSE;
+        w->point[j] = j;
+        w->z[j] = 0;
+    }
+    for (int64_t i = 0; i < w->problem->n; i++) {
+        w->r[i] = w->problem->r[i];
+    }
+    w->updates = 0;
+    return invert(w);
+}
+
+double
+dph_l1step(const dph_l1problem *given, double *scratch, dph_l1vertex *vertex, double *d)
+{
+    dph_l1problem problem = *given;
+    int64_t n = problem.n;
+    int k = problem.n_parameters;
+    walk w = {.problem = &problem,
               .r = scratch,
               .t = scratch + n,
               .weight = scratch + 2 * n,
               .index = scratch + 3 * n};
+    double unused[K] = {0};
+    double zeros = 0;
+    double start = 0;
+    double here = INFINITY;
     double best = 0;
-    double worst = 0;
+    int settled = 1;
 
+    for (int j = k; j < K; j++) {
+        problem.J[j] = problem.J[0]; /* of weight zero everywhere */
+    }
+    start = look(problem.r, problem.J, n, unused, &zeros);
+    best = start;
     for (int j = 0; j < k; j++) {
-        double size = 0;
+        double size = absolute_sum(problem.J[j], n);
 
-        for (int64_t i = 0; i < n; i++) {
-            size += fabs(problem->J[j][i]);
-        }
         w.scale[j] = size > 0 ? (double)n / size : 1;
-        w.kind[j] = LOOSE;
-        w.point[j] = j;
         d[j] = 0;
     }
-    for (int64_t i = 0; i < n; i++) {
-        w.r[i] = problem->r[i];
+    if (vertex->n != k || !start_from(&w, vertex) ||
+        !(look(w.r, problem.J, n, unused, &zeros) <= WORTH * start)) {
+        settled = start_loose(&w);
     }
-    best = total(&w);
-    worst = best;
-    for (int pivot = 0; pivot < PIVOTS_MAX; pivot++) {
+    vertex->n = 0;
+    for (int pivot = 0; pivot < PIVOTS_MAX && settled; pivot++) {
         double g[K] = {0};
         double slope = 0;
-        double sum = 0;
+        double sum = pull(&w, g);
         int way = 0;
         int leave = -1;
+        int adopted = 0;
 
-        if (!invert(&w)) {
-            break;
+        if (sum < best || pivot == 0) {
+            best = sum < best ? sum : best;
+            for (int j = 0; j < k && sum <= best; j++) {
+                d[j] = w.z[j] * w.scale[j];
+            }
         }
-        pull(&w, g);
-        if (adopt(&w)) {
+        if (pivot > 0 && !(sum < here) && (sum > here * (1 + 1e-12) || pivot > PIVOTS_MAX / 2)) {
+            break; /* edges as short as rounding are followed, for a while: another may lead on */
+        }
+        here = sum;
+        adopted = adopt(&w);
+        if (adopted != 0) {
+            settled = adopted > 0;
             continue;
         }
         leave = steepest(&w, g, &way, &slope);
-        if (leave < 0 || !follow(&w, leave, way, slope)) {
+        if (leave < 0) {
+            keep(&w, vertex);
             break;
         }
-        sum = total(&w);
-        if (!(sum < best)) {
-            if (sum > best * (1 + 1e-12) || pivot > PIVOTS_MAX / 2) {
-                break;
-            }
-            continue; /* an edge as short as rounding: another may lead on */
-        }
-        best = sum;
-        for (int j = 0; j < k; j++) {
-            d[j] = w.z[j] * w.scale[j];
-        }
+        settled = follow(&w, leave, way, slope);
     }
     for (int j = 0; j < k; j++) {
-        d[j] = fmin(fmax(d[j], problem->low[j]), problem->high[j]);
+        d[j] = fmin(fmax(d[j], problem.low[j]), problem.high[j]);
     }
-    return best < worst ? best : worst;
+    return best < start ? best : start;
 }

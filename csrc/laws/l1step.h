@@ -21,8 +21,16 @@ typedef struct {
     double high[DPH_L1STEP_MAX];
 } dph_l1problem;
 
-/* d receives the step. Returns the sum at d, at most that at 0. scratch double[DPH_L1STEP_COLUMNS *
- * n]. */
-double dph_l1step(const dph_l1problem *problem, double *scratch, double *d);
+/* What holds the vertex that a walk ended on, for a walk over a similar problem to start from. */
+typedef struct {
+    int n;                         /* n_parameters, or 0: nothing known */
+    int kind[DPH_L1STEP_MAX];      /* as in l1step.c */
+    int64_t point[DPH_L1STEP_MAX]; /* a residual, or the parameter whose bound holds */
+} dph_l1vertex;
+
+/* d receives the step. Returns the sum at d, at most that at 0. vertex is where to start, if
+ * anything is known, and receives where the walk ended; its points must be below n. Columns beyond
+ * n_parameters may be NULL. scratch double[DPH_L1STEP_COLUMNS * n]. */
+double dph_l1step(const dph_l1problem *problem, double *scratch, dph_l1vertex *vertex, double *d);
 
 #endif

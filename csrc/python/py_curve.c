@@ -161,6 +161,8 @@ dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyO
     int64_t largest = 0;
     int64_t total = 0;
     int64_t n_slices = 0;
+    int64_t n_groups = 0;
+    int64_t *groups = NULL;
     npy_intp n = 0;
     npy_intp shape[3] = {0};
     double per_item = 0;
@@ -212,6 +214,13 @@ dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyO
         total += last - first < INT64_C(1) << 40 ? last - first : INT64_C(1) << 40;
         largest = last - first > largest ? last - first : largest;
     }
+    groups = PyMem_New(int64_t, (size_t)n_slices + 1);
+    if (groups == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    n_groups = dph_curve_groups(j.batch.starts, j.batch.ends, n_slices, groups);
+    j.batch.groups = groups;
     shape[0] = (npy_intp)n_slices;
     shape[1] = j.options.n_forms;
     shape[2] = j.options.n_losses;
@@ -221,17 +230,18 @@ dph_py_curve_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyO
         goto out;
     }
     j.out = PyArray_DATA((PyArrayObject *)out);
-    /* from trials: some scans of up to 256 points, then some dozens of passes over all */
-    per_item = (double)total / (double)(n_slices > 0 ? n_slices : 1);
-    per_item = 2e4 + 600 * (per_item < 256 ? per_item : 256) + 500 * per_item;
+    /* from trials: a scan a group, then some dozens of passes over all points of its slices */
+    per_item = 2e4 * (double)n_slices + 500 * (double)total;
+    per_item /= (double)(n_groups > 0 ? n_groups : 1);
     if (dph_workshop_open(&j.shop, n_threads, dph_curve_scratch(largest), 0,
-                          n_slices * j.options.n_forms, per_item, values[8]) < 0 ||
+                          n_groups * j.options.n_forms, per_item, values[8]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }
     dph_workshop_close(&j.shop);
 
 out:
+    PyMem_Free(groups);
     Py_XDECREF(tau);
     Py_XDECREF(loss);
     Py_XDECREF(starts);

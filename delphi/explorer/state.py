@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from delphi import _core
-from delphi.arrays import checked_level
+from delphi.arrays import checked_count, checked_level
 from delphi.bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
 from delphi.draws import quantiles
 from delphi.errors import DataError, FitWarning
@@ -235,11 +235,10 @@ class Explorer:
         level: float = 0.95,
         rng: Any = 0,
     ) -> None:
-        if isinstance(n_boot, bool) or not isinstance(n_boot, int) or n_boot < 1:
-            raise DataError(f"n_boot: expected a whole number of at least 1, got {n_boot!r}")
         if rng is None or isinstance(rng, np.random.Generator):
             raise DataError("rng: give a seed: equal settings give equal numbers")
-        self.n_boot, self.level, self.rng = n_boot, checked_level(level), rng
+        self.n_boot = checked_count(n_boot, "n_boot")
+        self.level, self.rng = checked_level(level), rng
         checked_curve(curve)
         table = runs.runs if isinstance(runs, IsoflopLadder) else runs
         ladder = self._ladder(table, curve)

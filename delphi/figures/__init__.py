@@ -8,6 +8,7 @@ from typing import Any
 
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
+from delphi.figures.browser import suite_browser
 from delphi.figures.downstream import curve_figure, emergence, mobile
 from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
@@ -18,6 +19,7 @@ from delphi.figures.powerlaw import law_curve, scaling_law_asymptote
 from delphi.figures.profile import floor_profile
 from delphi.figures.seeds import lucky_seeds
 from delphi.figures.spaghetti import draw_spaghetti
+from delphi.figures.speedup import speedup_curve
 from delphi.figures.surface import (
     delta_sweep,
     surface_contours,
@@ -49,6 +51,8 @@ __all__ = [
     "polynomial_coefficients",
     "scaling_law_asymptote",
     "site_json",
+    "speedup_curve",
+    "suite_browser",
     "surface_contours",
     "surface_fit_quality",
     "surface_residuals",

@@ -28,13 +28,15 @@ N_COMPUTE = 60
 REACH = 100.0  # times the largest fitted compute
 
 
-def forecast_fan(result: BootstrapResult) -> go.Figure:
+def forecast_fan(result: BootstrapResult, *, mobile: bool = False) -> go.Figure:
     """The forecasts of a bootstrap against compute, as nested bands; a histogram of a single one.
 
     Parameters
     ----------
     result : BootstrapResult
         What `delphi.bootstrap_law` or `delphi.bootstrap_ladder` returned.
+    mobile : bool
+        For a screen 360 px wide.
 
     Returns
     -------
@@ -58,13 +60,12 @@ def forecast_fan(result: BootstrapResult) -> go.Figure:
         raise DataError("nothing to draw: no replicate gave a law")
     name = f"{result.n_ok:,} of {result.n_requested:,} replicates, {result.kind}"
     if len(result.at) == 1:
-        return _histogram(result, name)
-    return _fan(
-        result.at, (result.low, result.median, result.high), result.level, result.draws, name
-    )
+        return _histogram(result, name, mobile)
+    ends = (result.low, result.median, result.high)
+    return _fan(result.at, ends, result.level, result.draws, name, mobile=mobile)
 
 
-def law_fan(law: LawPosterior, level: float = 0.95) -> go.Figure:
+def law_fan(law: LawPosterior, level: float = 0.95, *, mobile: bool = False) -> go.Figure:
     """The draws of a posterior over the compute it was fitted on and two decades beyond.
 
     Parameters
@@ -73,6 +74,8 @@ def law_fan(law: LawPosterior, level: float = 0.95) -> go.Figure:
         From `delphi.fit_posterior` or ``ladder.posteriors()``.
     level : float
         Level of the outer band.
+    mobile : bool
+        For a screen 360 px wide.
 
     Returns
     -------
@@ -95,7 +98,7 @@ def law_fan(law: LawPosterior, level: float = 0.95) -> go.Figure:
     band = law.interval(compute, level=level)
     ends = tuple(band[name].to_numpy(float) for name in ("low", "mid", "high"))
     name = f"{len(law.draws):,} draws of the posterior"
-    fig = _fan(compute, ends, level, law.sample(compute), name, markers=False)
+    fig = _fan(compute, ends, level, law.sample(compute), name, markers=False, mobile=mobile)
     fig.add_vline(x=law.compute_max, line={"color": theme.RULE, "width": 1, "dash": "dot"})
     return fig
 
@@ -103,6 +106,7 @@ def law_fan(law: LawPosterior, level: float = 0.95) -> go.Figure:
 def _fan(
     at: NDArray[np.float64], ends: tuple[NDArray[np.float64], ...], level: float,
     draws: NDArray[np.float64] | None, name: str, markers: bool = True,
+    mobile: bool = False,
 ) -> go.Figure:  # fmt: skip
     fig = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     order = np.argsort(at, kind="stable")
@@ -162,10 +166,10 @@ def _fan(
     fig.update_yaxes(title_text="loss - median", row=2, col=1)
     fig.update_layout(legend_title_text=name)
     names = [f"{b[0]:.0%}" for b in bands] + [some, "median"]
-    return theme.finish(fig, 420, names, 18)
+    return theme.finish(fig, 420, names, 18, mobile=mobile)
 
 
-def _histogram(result: BootstrapResult, name: str) -> go.Figure:
+def _histogram(result: BootstrapResult, name: str, mobile: bool) -> go.Figure:
     """One target: how its forecasts spread, with the ends of the interval as rules."""
     fig = go.Figure()
     low, mid, high = (float(end[0]) for end in (result.low, result.median, result.high))
@@ -181,7 +185,8 @@ def _histogram(result: BootstrapResult, name: str) -> go.Figure:
         )  # fmt: skip
     for x, dash in ((low, "dot"), (mid, "solid"), (high, "dot")):
         fig.add_vline(x=x, line={"color": theme.INK, "width": 1.5, "dash": dash})
-    title = f"Loss at {flops(float(result.at[0]))} FLOPs: {mid:.4f} [{low:.4f}, {high:.4f}]"
-    fig.update_xaxes(title_text=f"{title} {result.level:.0%}")
+    title = f"Loss at {flops(float(result.at[0]))} FLOPs: {mid:.4f}"
+    end = "<br>" if mobile else " "
+    fig.update_xaxes(title_text=f"{title}{end}[{low:.4f}, {high:.4f}] {result.level:.0%}")
     fig.update_yaxes(title_text="replicates")
-    return theme.finish(fig, 300, [name], 18)
+    return theme.finish(fig, 300, [name], 18, mobile=mobile, room=18 if mobile else 0)

@@ -15,18 +15,32 @@ from delphi.compat import fmt_pct_err
 from delphi.downstream import DownstreamFit
 from delphi.emergence import RichardsCurve
 from delphi.emergence_views import FORECAST_AT, HELD_FROM, View, views_of_fits
-from delphi.figures.theme import CLEAR, INK, MUTED, SUITE_COLOURS, safe
+from delphi.figures.theme import CLEAR, GRID, INK, MUTED, SUITE_COLOURS, finish, safe
 
 __all__ = ["curve_figure", "emergence", "mobile"]
 
 COLOUR = SUITE_COLOURS[0]
 N_GRID = 400
 LOG_PAD = 0.06
+FAR = 0.25  # a floor below this share of the smallest value would squeeze the rest
+CLOSE = 5.0  # held-out runs less than this factor apart have their labels on alternating sides
 LEADER = (1.7, 1.08)  # how far a held-out label stands off, as factors of compute and z
 LOG_PROB_TICKS = [3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3]
 BITS_TICKS = [0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
 ALPHA, FLOOR = "\N{GREEK SMALL LETTER ALPHA}", "L\N{INFINITY}"
-POOL_NAME = "External Models Used for Regression"
+POOL_NAME, OTHERS = "External Models Used for Regression", "other models"
+
+
+def _least(view: View) -> float:
+    """The smallest z that both panels should show: the floor, unless it is far below all else."""
+    seen = min(view.z_ladder[0], view.z_span[0])
+    if view.floor_z >= FAR * seen:
+        return view.floor_z
+    if view.law is None:
+        return seen
+    ahead = float(_law_values(view, FORECAST_AT))
+    ends = [ahead] if view.interval is None else [ahead, view.interval[0]]
+    return 0.95 * max(min(ends), FAR * seen)
 
 
 def _law_values(view: View, compute: Any) -> Any:
@@ -70,14 +84,19 @@ def _leaders(view: View) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
     text: list[str] = []
+    sides: list[str] = []
     C, z = view.held["compute"].to_numpy(float), view.held["z"].to_numpy(float)
     told = _law_values(view, C) if view.law else np.full(len(C), np.nan)
-    for at, seen, expected in zip(C, z, told, strict=True):
-        x += [at, at * LEADER[0], None]
-        y += [seen, seen * LEADER[1], None]
+    close = len(C) > 1 and float(np.min(np.diff(np.sort(C)))) < (CLOSE - 1) * float(np.min(C))
+    for rank, (at, seen, expected) in enumerate(zip(C, z, told, strict=True)):
+        up = 1 if rank % 2 == 0 or not close else -1
+        x += [at, at * LEADER[0] ** up, None]
+        y += [seen, seen * LEADER[1] ** up, None]
+        sides += [f"middle {'right' if up > 0 else 'left'}"] * 3
         text += ["", fmt_pct_err(float((seen - expected) / expected * 100.0)), ""]
     return go.Scatter(
-        x=x, y=y, text=text, mode="lines+text", textposition="middle right", hoverinfo="skip",
+        x=x, y=y, text=text, mode="lines+text", hoverinfo="skip",
+        textposition=sides if close else "middle right",
         line={"color": MUTED, "width": 1},
         textfont={"size": 11, "color": INK}, showlegend=False, legendgroup=view.label,
     )  # fmt: skip
@@ -127,7 +146,7 @@ def _curve_grid(view: View) -> Any:
     if view.log_prob:
         pad = 0.08 * (high - low) if high > low else 0.2
         return -np.linspace(-high - pad, -low + pad, N_GRID)
-    least = min(min(low, view.floor_z) * 0.6, view.floor_z * 0.5)
+    least = min(min(low, _least(view)) * 0.6, _least(view) * 0.5)
     return np.logspace(np.log10(max(least, 1e-4)), np.log10(high * 1.30), N_GRID)
 
 
@@ -149,7 +168,8 @@ def _traces(view: View, grid: Any) -> list[tuple[go.Scatter, int]]:
         out.append((_line(z, _curve_values(view, z), name, view), 2))
     if len(view.pool):
         pool = _markers(view.pool, "z", "hard", POOL_NAME, view, 7, True)
-        pool.update(marker={"color": MUTED, "opacity": 0.55}, legendgroup="external")
+        look = {"color": MUTED, "opacity": 0.55, "line": {"width": 0}}
+        pool.update(marker=look, legendgroup="external")
         out.append((pool, 2))
     for rows, name, size in ((view.fitted, fit_name, 9), (view.held, held_name, 11)):
         seen = rows[rows["hard"].notna()]
@@ -164,8 +184,8 @@ def _traces(view: View, grid: Any) -> list[tuple[go.Scatter, int]]:
 
 def _axes(view: View) -> dict[str, Any]:
     """Axis settings of one view, as the dropdown sets them."""
-    low, high = min(view.z_ladder[0], view.floor_z), view.z_ladder[1]
-    pool_low, pool_high = min(view.z_span[0], view.floor_z), view.z_span[1]
+    low, high = min(view.z_ladder[0], _least(view)), view.z_ladder[1]
+    pool_low, pool_high = min(view.z_span[0], _least(view)), view.z_span[1]
     best = np.nanmax([*view.fitted["hard"], *view.held["hard"], 0.0])
     y_range = [np.log10(high) + LOG_PAD, np.log10(low) - LOG_PAD]
     if view.log_prob:
@@ -206,18 +226,23 @@ def _titles(view: View) -> tuple[str, str]:
     return f"{soft} improves smoothly with compute", f"{hard} emerges at larger scales"
 
 
-def _update(view: View) -> dict[str, Any]:
+def _update(view: View, levels: int) -> dict[str, Any]:
+    """What the dropdown changes; the line of chance moves only where it has several levels."""
     first, second = _titles(view)
+    moved = ("annotations[4].y", "shapes[1].y0", "shapes[1].y1") if levels > 1 else ()
     return {
         "annotations[0].text": first,
         "annotations[1].text": second,
         "annotations[4].visible": view.chance > 0,
         "shapes[1].visible": view.chance > 0,
-        "annotations[4].y": view.chance,
-        "shapes[1].y0": view.chance,
-        "shapes[1].y1": view.chance,
+        **dict.fromkeys(moved, view.chance),
         **_axes(view),
     }
+
+
+def _chances(views: Sequence[View]) -> list[float]:
+    """What chance scores, without repeats, where it scores anything."""
+    return list(dict.fromkeys(view.chance for view in views if view.chance > 0))
 
 
 def emergence(
@@ -225,6 +250,7 @@ def emergence(
     *,
     shown: str | None = None,
     fit_below: float = HELD_FROM,
+    mobile: bool = False,
 ) -> go.Figure:
     """Two panels and a dropdown of tasks: soft metric against compute, accuracy against it.
 
@@ -236,6 +262,8 @@ def emergence(
         The task shown first: the second one by default, where there is one.
     fit_below : float
         Where the divider between fitted and held-out runs stands, FLOPs.
+    mobile : bool
+        One panel above the other, for a screen 360 px wide.
 
     Returns
     -------
@@ -246,6 +274,7 @@ def emergence(
     ValueError
         Nothing to show, or `shown` is none of the tasks.
     """
+    own = isinstance(fits, Mapping)
     views = views_of_fits(fits) if isinstance(fits, Mapping) else list(fits)
     if not views:
         raise ValueError("emergence: no task to show")
@@ -265,14 +294,20 @@ def emergence(
             trace.visible = i == first
             fig.add_trace(trace, row=1, col=panel)
             owner.append(i)
-    _decorate(fig, views[first], fit_below)
+    levels = _chances(views)
+    chance = views[first].chance if views[first].chance > 0 else [*levels, 0.0][0]
+    _decorate(fig, chance, views[first].chance > 0, fit_below)
     fig.update_xaxes(
         type="log", title_text="Compute (FLOPs)", range=[np.log10(least), np.log10(most)],
         row=1, col=1,
     )  # fmt: skip
     fig.update_yaxes(type="log", row=1, col=1)
     fig.update_layout(
-        {key.replace(".", "_"): value for key, value in _axes(views[first]).items()},
+        {
+            key.replace(".", "_"): value
+            for key, value in _axes(views[first]).items()
+            if not key.endswith(".visible") and key != "yaxis2.type"  # plotly's own
+        },
         updatemenus=[_menu(views, owner, first)],
         legend={
             "orientation": "h", "x": 0.62, "xanchor": "center", "y": -0.18, "yanchor": "top",
@@ -280,10 +315,35 @@ def emergence(
         },
         margin={"t": 40, "r": 30, "b": 60, "l": 60}, plot_bgcolor=CLEAR, paper_bgcolor=CLEAR,
     )  # fmt: skip
+    if own:
+        return _finished(fig, mobile)
+    return _stacked(fig) if mobile else fig
+
+
+def _finished(fig: go.Figure, mobile: bool) -> go.Figure:
+    """Our look: the menu over the panels, the legend under them; the notebook's views keep its."""
+    for trace in fig.data:
+        if trace.name == POOL_NAME:
+            trace.name = OTHERS
+    names = list(dict.fromkeys(t.name for t in fig.data if t.visible and t.showlegend is None))
+    finish(fig, 640 if mobile else 330, names, 88, mobile=mobile)
+    fig.update_annotations(font_size=13, selector={"xref": "paper"})
+    if mobile:
+        fig.update_layout(
+            xaxis_domain=[0.0, 1.0], xaxis2_domain=[0.0, 1.0], yaxis_domain=[0.6, 1.0],
+            yaxis2_domain=[0.0, 0.4],
+        )  # fmt: skip
+        for title, top in zip(fig.layout.annotations[:2], (1.0, 0.4), strict=True):
+            title.update(x=0.5, y=top)
+    for menu in fig.layout.updatemenus:
+        menu.update(
+            name="Task", direction="down", x=0.0, xanchor="left", y=1.0, yanchor="bottom",
+            pad={"b": 44}, bgcolor="rgba(255, 255, 255, 0.9)", bordercolor=GRID, borderwidth=1,
+        )  # fmt: skip
     return fig
 
 
-def _decorate(fig: go.Figure, view: View, fit_below: float) -> None:
+def _decorate(fig: go.Figure, chance: float, shown: bool, fit_below: float) -> None:
     """The divider with its words, and the line of chance, in the order the dropdown counts on."""
     rule = {"color": INK, "width": 1, "dash": "dot"}
     fig.add_shape(
@@ -301,12 +361,12 @@ def _decorate(fig: go.Figure, view: View, fit_below: float) -> None:
             font={"size": 12, "color": INK},
         )  # fmt: skip
     fig.add_shape(
-        type="line", x0=0, x1=1, xref="x2 domain", y0=view.chance, y1=view.chance, yref="y2",
-        line=rule, opacity=0.45, visible=view.chance > 0,
+        type="line", x0=0, x1=1, xref="x2 domain", y0=chance, y1=chance, yref="y2",
+        line=rule, opacity=0.45, visible=shown,
     )  # fmt: skip
     fig.add_annotation(
-        xref="x2 domain", yref="y2", x=0.98, y=view.chance, text="random chance", showarrow=False,
-        xanchor="right", yanchor="top", font={"size": 11, "color": INK}, visible=view.chance > 0,
+        xref="x2 domain", yref="y2", x=0.98, y=chance, text="random chance", showarrow=False,
+        xanchor="right", yanchor="top", font={"size": 11, "color": INK}, visible=shown,
     )  # fmt: skip
 
 
@@ -314,7 +374,7 @@ def _menu(views: list[View], owner: list[int], first: int) -> dict[str, Any]:
     buttons = [
         {
             "label": safe(view.label), "method": "update",
-            "args": [{"visible": [o == i for o in owner]}, _update(view)],
+            "args": [{"visible": [o == i for o in owner]}, _update(view, len(_chances(views)))],
         }
         for i, view in enumerate(views)
     ]  # fmt: skip
@@ -326,7 +386,11 @@ def _menu(views: list[View], owner: list[int], first: int) -> dict[str, Any]:
 
 
 def mobile(fig: go.Figure) -> go.Figure:
-    """The same with its panels one above the other, for narrow screens."""
+    """The figure of :func:`emergence` with its panels one above the other, for narrow screens."""
+    return _stacked(fig)
+
+
+def _stacked(fig: go.Figure) -> go.Figure:
     tall = go.Figure(fig)
     tall.update_layout(
         xaxis_domain=[0.0, 1.0], xaxis2_domain=[0.0, 1.0], yaxis_domain=[0.60, 0.98],
@@ -343,7 +407,7 @@ def mobile(fig: go.Figure) -> go.Figure:
     return tall
 
 
-def curve_figure(curve: RichardsCurve) -> go.Figure:
+def curve_figure(curve: RichardsCurve, *, mobile: bool = False) -> go.Figure:
     """Points and curve of one Richards fit."""
     fig = go.Figure()
     if curve.points is not None:
@@ -356,8 +420,6 @@ def curve_figure(curve: RichardsCurve) -> go.Figure:
             x=grid, y=curve.predict(grid), mode="lines", name="Richards curve",
             line={"color": COLOUR, "dash": "dash", "width": 1.5},
         )  # fmt: skip
-    fig.update_layout(
-        xaxis_title="soft metric (more is better)", yaxis_title="accuracy", yaxis_tickformat=".0%",
-        plot_bgcolor=CLEAR, paper_bgcolor=CLEAR,
-    )  # fmt: skip
-    return fig
+    fig.update_xaxes(title_text="soft metric (more is better)")
+    fig.update_yaxes(title_text="accuracy", tickformat=".0%")
+    return finish(fig, 320, [str(trace.name) for trace in fig.data], 18, mobile=mobile)

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["isocurve_shapes"]
 
 N_CURVE = 120
+NARROW = 760
+# From top to bottom: curves, curves less the base, loss and tokens of all budgets.
+STACK = ((0.81, 1.0), (0.58, 0.78), (0.23, 0.43), (0.0, 0.2))
 REFERENCE = "two-power"  # the shape an additive law has at fixed compute
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
 def isocurve_shapes(
-    compared: IsocurveComparison, suite: str | None = None, budget: float | None = None
+    compared: IsocurveComparison,
+    suite: str | None = None,
+    budget: float | None = None,
+    *,
+    mobile: bool = False,
 ) -> go.Figure:
     """One budget under every curve, and what each curve makes of the optimum of every budget.
 
@@ -39,6 +46,8 @@ def isocurve_shapes(
     budget : float, optional
         The budget of the left panel, FLOPs; by default the middle one of those that every curve
         has an optimum of, else of all.
+    mobile : bool
+        The right panels under the left ones, for a screen 360 px wide.
 
     Returns
     -------
@@ -72,12 +81,8 @@ def isocurve_shapes(
     elif budget not in budgets:
         known = ", ".join(flops(b) for b in budgets[:BUDGETS])
         raise DataError(f"no budget {budget:g} in suite {suite!r}; it has {known}")
-    fig = make_subplots(
-        rows=2, cols=2, shared_xaxes=True, horizontal_spacing=0.13, vertical_spacing=0.06,
-        subplot_titles=[
-            f"{theme.wrapped(suite, 26, 1)}, {flops(budget)} FLOPs", "optima of all budgets"
-        ],
-    )  # fmt: skip
+    titles = [f"{theme.wrapped(suite, 26, 1)}, {flops(budget)} FLOPs", "optima of all budgets"]
+    fig = _panels(titles, mobile)
     curves = compared.curves[_rows(compared.curves, suite, budget)].set_index("curve")
     fitted = [c for c in (REFERENCE, *CURVES) if np.isfinite(curves.loc[c, ["x_lo", "k0"]]).all()]
     base = fitted[0] if fitted else None
@@ -108,7 +113,28 @@ def isocurve_shapes(
         fig.update_xaxes(**axis, row=row, col=2)
     fig.update_xaxes(title_text=f"{title}{left}", row=2, col=2)
     fig.update_annotations(font={"size": 14, "color": theme.INK})
-    return theme.finish(fig, 420, ["runs", *CURVES])
+    theme.finish(fig, NARROW if mobile else 420, ["runs", *CURVES], mobile=mobile)
+    return _stacked(fig) if mobile else fig
+
+
+def _panels(titles: list[str], mobile: bool) -> go.Figure:
+    """Two panels above one another, twice."""
+    across = 0.05 if mobile else 0.13
+    return make_subplots(
+        rows=2, cols=2, shared_xaxes=True, horizontal_spacing=across, vertical_spacing=0.06,
+        subplot_titles=titles,
+    )  # fmt: skip
+
+
+def _stacked(fig: go.Figure) -> go.Figure:
+    """The right panels under the left ones, each pair with its title and its axis of x."""
+    for axis, (lo, hi) in zip(("yaxis", "yaxis3", "yaxis2", "yaxis4"), STACK, strict=True):
+        fig.layout[axis].domain = [lo, hi]
+    for n in ("", "2", "3", "4"):
+        fig.layout[f"xaxis{n}"].domain = [0.0, 1.0]
+    for title, (_, top) in zip(fig.layout.annotations[:2], (STACK[0], STACK[2]), strict=True):
+        title.update(x=0.5, y=top)
+    return fig
 
 
 def _rows(frame: pd.DataFrame, suite: str, budget: float) -> pd.Series:

@@ -32,6 +32,7 @@ def kl_spaghetti(
     most_lines: int | None = None,
     columns: int = 4,
     log: bool = False,
+    mobile: bool = False,
     **options: Any,
 ) -> go.Figure:
     """KL of every rollout against tokens, alive or dead, one panel an alpha.
@@ -51,6 +52,8 @@ def kl_spaghetti(
         Panels side by side.
     log : bool
         A logarithmic axis of KL.
+    mobile : bool
+        One panel a row, for a screen 360 px wide.
     **options
         Of `delphi.calibrate_kl`: roll, calib_tokens, percentile, normalize, order.
 
@@ -66,7 +69,7 @@ def kl_spaghetti(
     ['scatter', 'scattergl']
     """
     seen = picture(rollouts, threshold=threshold, most_lines=most_lines, points=POINTS, **options)
-    across = min(columns, len(seen.panels))
+    across = 1 if mobile else min(columns, len(seen.panels))
     down = -(-len(seen.panels) // across)
     fig = make_subplots(
         rows=down,
@@ -102,7 +105,7 @@ def kl_spaghetti(
     fig.update_yaxes(title_text=seen.y_title, col=1)
     if seen.note:
         fig.update_layout(legend_title_text=seen.note)
-    return theme.finish(fig, 250 * down, named, top=52)
+    return theme.finish(fig, 250 * down, named, top=52, mobile=mobile)
 
 
 def _title(panel: Panel) -> str:
@@ -164,7 +167,7 @@ def _joined(
 
 
 def survival_curves(
-    fit: SurvivalFit | Mapping[Any, KaplanMeier], *, title: str = "alpha"
+    fit: SurvivalFit | Mapping[Any, KaplanMeier], *, title: str = "alpha", mobile: bool = False
 ) -> go.Figure:
     """Kaplan-Meier curves with their bands, one colour a group.
 
@@ -173,6 +176,8 @@ def survival_curves(
     fit : SurvivalFit, or mapping of label to KaplanMeier
     title : str
         What the groups are, for the legend.
+    mobile : bool
+        For a screen 360 px wide.
 
     Returns
     -------
@@ -226,12 +231,13 @@ def survival_curves(
             )
     left = f" ({len(shown)} of {len(labels)} drawn)" if len(shown) < len(labels) else ""
     band = curves[shown[0]]
-    fig.update_layout(legend_title_text=f"{theme.safe(title)}{left}; {100 * band.level:g}% bands, "
-                                        f"{band.band}")  # fmt: skip
+    end_of_line = "<br>" if mobile else " "
+    fig.update_layout(legend_title_text=f"{theme.safe(title)}{left};{end_of_line}"
+                                        f"{100 * band.level:g}% bands, {band.band}")  # fmt: skip
     fig.add_hline(y=0.5, line={"color": theme.RULE, "width": 1, "dash": "dot"})
     fig.update_xaxes(title_text="token", range=[-0.01 * end, 1.02 * end])
     fig.update_yaxes(title_text="share alive", range=[-0.02, 1.04])
-    return theme.finish(fig, 360, names)
+    return theme.finish(fig, 360, names, mobile=mobile)
 
 
 def _word(label: Any) -> str:

@@ -38,10 +38,13 @@ MARK = {"symbol": "x", "size": 10, "color": theme.INK}
 OUTSIDE = {"symbol": "x-open", "size": 10, "color": theme.MUTED}
 
 
-def axis_ticks(h: Hyperparameter, lo: float, hi: float) -> tuple[list[float], list[str]]:
+def axis_ticks(
+    h: Hyperparameter, lo: float, hi: float, *, decades: bool = True
+) -> tuple[list[float], list[str]]:
     """At most five places on the axis of a hyperparameter, and their values as people write them.
 
-    Logarithmic axes have 1, 2 and 5 times powers of ten; those of 1 - x the usual momenta.
+    Logarithmic axes have 1, 2 and 5 times powers of ten (with ``decades`` powers alone where there
+    are enough); those of 1 - x the usual momenta.
     """
     if h.scale == "linear":
         return [], []
@@ -49,11 +52,12 @@ def axis_ticks(h: Hyperparameter, lo: float, hi: float) -> tuple[list[float], li
     if not np.isfinite(ends).all() or not ends[0] < ends[1]:
         return [], []
     if h.scale == "log":
-        decades = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
-        values = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+        powers = range(math.floor(math.log10(ends[0])), math.ceil(math.log10(ends[1])) + 1)
+        values = [m * 10.0**d for d in powers for m in (1, 2, 5)]
         many = [v for v in values if ends[0] <= v <= ends[1]]
-        round_ = [10.0**d for d in decades if ends[0] <= 10.0**d <= ends[1]]
-        values = round_ if len(many) > 2 * MOST_TICKS and len(round_) >= 3 else many
+        round_ = [10.0**d for d in powers if ends[0] <= 10.0**d <= ends[1]]
+        whole = decades and len(many) > 2 * MOST_TICKS and len(round_) >= 3
+        values = round_ if whole else many
         if len(values) < 3:
             values = [float(v) for v in np.geomspace(ends[0], ends[1], 4)]
     else:
@@ -105,8 +109,7 @@ def hparam_scaling(
     mobile : bool
         Two panels a row instead of three.
     compat : bool
-        Keep the notebook's coordinates, and its menus, of which each falls back to the first cell
-        in the others.
+        The notebook's own figure, whose menus each fall back to the first cell in the others.
 
     Returns
     -------
@@ -128,6 +131,11 @@ def hparam_scaling(
     >>> sweep = delphi.fit_sweep(drawn.trials, hparams=["lr", "adam_lr"], n_restarts=0, n_jobs=1)
     >>> fig = hparam_scaling(sweep)
     """
+    if compat:
+        from delphi.figures import compat_sweeps
+
+        wide = compat_sweeps.hparam_scaling(sweep)
+        return compat_sweeps.three_by_two(wide) if mobile else wide
     cells = [c for c in sweep.cells if c.ok]
     if not cells or len(cells) > MOST_CELLS or len(sweep.by) > 3:
         raise DataError(f"a figure needs 1 to {MOST_CELLS} fitted cells and at most three by"
@@ -139,10 +147,10 @@ def hparam_scaling(
     n_rows = -(-len(sweep.hparams) // n_cols)
     fig = make_subplots(rows=n_rows, cols=n_cols, horizontal_spacing=0.14 if mobile else 0.08,
                         vertical_spacing=0.34 / (n_rows + 1))  # fmt: skip
-    panels = [_panels(sweep, c) for c in cells]
-    frames = _windows(sweep, panels)
+    panels = [panels_of(sweep, c) for c in cells]
+    frames = windows(sweep, panels)
     # how far cells of the next level lie apart: windows never touch
-    gaps = [(0.0, 0.0) if compat else (3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
+    gaps = [(3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
     owners: list[SweepCell | None] = []
     traces: list[dict[str, Any]] = []
     grid = fig._grid_ref
@@ -160,15 +168,18 @@ def hparam_scaling(
     keys = _keys(sweep)
     traces += keys
     shown = [first.key[name] for name in by]
-    only = len(by) if compat else 1
-    seen = _visible(len(traces), owners, by, shown, only)
+    seen = _visible(len(traces), owners, by, shown)
     drawn = [{**t, "visible": on} for t, on in zip(traces, seen, strict=True)]
     fig = go.Figure({"data": drawn, "layout": fig.layout.to_plotly_json()})
     fig._grid_ref = grid
     names = [str(key["name"]) for key in keys]
-    _axes(fig, sweep, frames, gaps, levels, shown, n_cols, compat)
-    theme.finish(fig, 250 * n_rows + 60, names, 76 if by else 30)
-    _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, compat, mobile)
+    _axes(fig, sweep, frames, gaps, levels, shown, n_cols)
+    theme.finish(
+        fig, 250 * n_rows + 60, names, 76 if by else 30, mobile=mobile, room=24 if mobile else 0
+    )
+    # one angle for all: plotly would turn the ticks of some panels only
+    fig.update_xaxes(tickangle=45 if mobile else 0, tickfont_size=10)
+    _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, mobile)
     return fig
 
 
@@ -179,7 +190,7 @@ def _first_cell(cells: list[SweepCell], start: Mapping[str, Any] | None) -> Swee
     raise DataError(f"start: no fitted cell has {dict(start or {})}")
 
 
-class _Panel(NamedTuple):
+class Panel(NamedTuple):
     """Columns of one hyperparameter in one cell: its curve, the rule's mark, the trials."""
 
     curve: dict[str, Column]
@@ -187,7 +198,7 @@ class _Panel(NamedTuple):
     trials: Column
 
 
-def _panels(sweep: Sweep, c: SweepCell) -> list[_Panel]:
+def panels_of(sweep: Sweep, c: SweepCell) -> list[Panel]:
     """What each panel shows of a cell; the tables are taken apart once, it is the quick way."""
     parts = []
     for table, names in ((c.curves, CURVE), (c.rules, MARKED)):
@@ -198,13 +209,11 @@ def _panels(sweep: Sweep, c: SweepCell) -> list[_Panel]:
     for h in sweep.hparams:
         curve, mark = ({n: v[owner == h.name] for n, v in own.items()} for owner, own in parts)
         trials = used[h.name].to_numpy(float) if len(curve["x"]) else np.empty(0)
-        found.append(_Panel(curve, mark, trials))
+        found.append(Panel(curve, mark, trials))
     return found
 
 
-def _windows(
-    sweep: Sweep, panels: list[list[_Panel]]
-) -> list[tuple[float, float, float, float]]:  # fmt: skip
+def windows(sweep: Sweep, panels: list[list[Panel]]) -> list[tuple[float, float, float, float]]:
     """What each panel must hold: x and y from the curves, bands, trials and marks of all cells."""
     out = []
     for p in range(len(sweep.hparams)):
@@ -223,7 +232,7 @@ def _windows(
 
 
 def _traces(
-    sweep: Sweep, own: _Panel, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
+    sweep: Sweep, own: Panel, h: Hyperparameter, frame: tuple[float, ...], dx: float, dy: float
 ) -> list[dict[str, Any]]:
     """Rug, curve, band and mark of one panel in one cell, always four traces."""
     curve, mark, trials = own
@@ -274,11 +283,9 @@ def _keys(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def _visible(
-    n: int, owners: list[Any], by: list[str], shown: list[Any], only: int
-) -> list[bool]:  # fmt: skip
-    """Which traces are on: those of the cells that agree in the first ``only`` columns."""
-    on = [all(c.key[k] == v for k, v in zip(by[:only], shown, strict=False)) for c in owners]
+def _visible(n: int, owners: list[Any], by: list[str], shown: list[Any]) -> list[bool]:
+    """Which traces are on: those of the cells that agree in the first ``by`` column."""
+    on = [all(c.key[k] == v for k, v in zip(by[:1], shown, strict=False)) for c in owners]
     return on + [True] * (n - len(on))
 
 
@@ -304,7 +311,7 @@ def _y_window(frame: tuple[float, ...], dy: float) -> dict[str, Any]:
 
 def _axes(
     fig: go.Figure, sweep: Sweep, frames: list[Any], gaps: list[Any], levels: list[list[Any]],
-    shown: list[Any], n_cols: int, compat: bool,
+    shown: list[Any], n_cols: int,
 ) -> None:  # fmt: skip
     at_y = levels[1].index(shown[1]) if len(levels) > 1 else 0
     at_x = levels[2].index(shown[2]) if len(levels) > 2 else 0
@@ -318,15 +325,14 @@ def _axes(
         h, frame = sweep.hparams[p], frames[p]
         fig.update_xaxes(title_text=theme.safe(h.label), **_x_window(h, frame, gaps[p][0] * at_x),
                          **where)  # fmt: skip
-        window = {"range": [frame[2], frame[3]]} if compat else _y_window(frame, gaps[p][1] * at_y)
-        fig.update_yaxes(**window, **where)
+        fig.update_yaxes(**_y_window(frame, gaps[p][1] * at_y), **where)
         if p % n_cols == 0:
             fig.update_yaxes(title_text=theme.safe(sweep.metric, 28), **where)
 
 
 def _menus(
     fig: go.Figure, sweep: Sweep, owners: list[Any], levels: list[list[Any]], shown: list[Any],
-    frames: list[Any], gaps: list[Any], n_cols: int, compat: bool, mobile: bool,
+    frames: list[Any], gaps: list[Any], n_cols: int, mobile: bool,
 ) -> None:  # fmt: skip
     by, menus = list(sweep.by), []
     # plotly names the axes x, x2, ... in the order of panels
@@ -336,12 +342,9 @@ def _menus(
             continue
         buttons = []
         for i, value in enumerate(levels[m]):
-            if compat:
-                chosen = [*shown[:m], value, *shown[m + 1 :]]
-                seen = _visible(len(fig.data), owners, by, chosen, len(by))
-                act: dict[str, Any] = {"method": "update", "args": [{"visible": seen}]}
-            elif m == 0:
-                seen = _visible(len(fig.data), owners, by, [value], 1)
+            act: dict[str, Any]
+            if m == 0:
+                seen = _visible(len(fig.data), owners, by, [value])
                 act = {"method": "restyle", "args": [{"visible": seen}]}
             else:
                 windows = {}
@@ -363,7 +366,7 @@ def _menus(
     fig.update_layout(updatemenus=menus)
 
 
-def polynomial_coefficients(law: PolynomialLaw) -> go.Figure:
+def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.Figure:
     """Coefficients of a polynomial law as bars, one colour a group; the intercept left out.
 
     Examples
@@ -378,7 +381,9 @@ def polynomial_coefficients(law: PolynomialLaw) -> go.Figure:
         own = row.drop("1")
         fig.add_trace(go.Bar(y=[theme.safe(t) for t in own.index], x=own.tolist(), orientation="h",
                              name=theme.safe(label), marker={"color": colour}))  # fmt: skip
-    fig.update_xaxes(title_text=f"Coefficient ({theme.safe(law.target)} per power of a decade)")
+    unit = f"({theme.safe(law.target, 28)} per power of a decade)"
+    fig.update_xaxes(title_text=f"Coefficient{'<br>' if mobile else ' '}{unit}")
     fig.update_yaxes(autorange="reversed")
     names = [theme.safe(g) for g in table.index]
-    return theme.finish(fig, 60 + 22 * len(law.terms) * max(1, len(names)), names, 18)
+    height = 60 + 22 * len(law.terms) * max(1, len(names))
+    return theme.finish(fig, height, names, 18, mobile=mobile, room=18 if mobile else 0)

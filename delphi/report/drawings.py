@@ -57,6 +57,7 @@ def drawings(analysis: Analysis, slugs: dict[str, str]) -> Iterator[Drawing]:
     yield _parabolas(analysis)
     yield _laws(analysis)
     yield from _backtest(analysis)
+    yield from _browser(analysis)
     for suite in list(slugs)[:SUITES]:
         slug = slugs[suite]
         yield _ladder(analysis, suite, f"ladder-{slug}")
@@ -154,6 +155,28 @@ def _backtest(analysis: Analysis) -> Iterator[Drawing]:
         # Two panels a row are as wide as the others of the page.
         lambda narrow: figures.backtest_errors(test, columns=min(suites, 3), mobile=narrow),
     )
+
+
+def _browser(analysis: Analysis) -> Iterator[Drawing]:
+    """A menu of all suites, where there are more than have figures of their own."""
+    from delphi import figures
+    from delphi.figures.browser import MOST, browser_note, stacked
+    from delphi.figures.thin import SUITES
+
+    ladder, n = analysis.ladder, len(analysis.ladder.suites)
+    if not SUITES < n <= MOST:
+        return
+    wide = figures.suite_browser(ladder, analysis.laws, analysis.held_out, analysis.posteriors)
+    yield Drawing(
+        "suite-browser", "Any suite", EVERY,
+        _said(
+            f"Each of the {n:,} suites by the menu. Left (above on a narrow screen): its "
+            "parabolas; right: the law through their optima, light its 95% interval, hollow "
+            "held-out runs.",
+            browser_note(ladder),
+        ),
+        lambda narrow: stacked(wide) if narrow else wide,
+    )  # fmt: skip
 
 
 def _ladder(analysis: Analysis, suite: str, name: str) -> Drawing:

@@ -110,17 +110,28 @@
     if (paper) { layout.width = 680; }
     return dark() ? recolour(figure, "") : figure;
   }
+  // How many figures are being drawn, for whoever waits until none is.
+  var pending = 0;
+  function working(step) {
+    pending += step;
+    root.setAttribute("data-pending", pending);
+  }
   function draw(state) {
     var figure = composed(state);
+    working(1);
     return Plotly.react(state.plot, figure.data, figure.layout, options).then(function () {
-      Object.keys(state.steps).forEach(function (k) {
+      return Promise.all(Object.keys(state.steps).map(function (k) {
         var step = state.steps[k];
-        if (step.method !== "animate" && step.method !== "skip") {
-          Plotly[step.method].apply(null, [state.plot].concat(step.args));
-        }
-      });
+        if (step.method === "animate" || step.method === "skip") { return null; }
+        return Plotly[step.method].apply(null, [state.plot].concat(step.args));
+      }));
+    }).then(function () {
       named(state);
       state.drawn = true;
+      working(-1);
+    }, function (error) {
+      working(-1);
+      throw error;
     });
   }
   // The picture is one image with a text; the buttons over it stay buttons.
@@ -132,6 +143,11 @@
       svg.setAttribute("role", "img");
       svg.setAttribute("aria-label", state.label);
     });
+  }
+  // Labels are written for plotly, which reads a little HTML in them.
+  function plain(label) {
+    return String(label).replace(/&#(\d+);/g, function (_, n) { return String.fromCodePoint(n); })
+      .replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
   }
   function control(state, words, element) {
     var label = document.createElement("label");
@@ -173,13 +189,15 @@
       menu.buttons.forEach(function (button, j) {
         var option = document.createElement("option");
         option.value = j;
-        option.textContent = button.label;
+        option.textContent = plain(button.label);
         select.appendChild(option);
       });
       select.value = menu.active || 0;
-      control(state, "Show", select);
+      control(state, menu.name || "Show", select);
+      var label = state.label;
       select.addEventListener("change", function () {
         state.steps[key] = menu.buttons[select.value];
+        state.label = label + " Shown: " + select.options[select.selectedIndex].textContent;
         draw(state);
       });
     });

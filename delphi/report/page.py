@@ -192,7 +192,10 @@ def _changes(
     wide: dict[str, Any], narrow: dict[str, Any], template: dict[str, Any]
 ) -> dict[str, Any]:
     """The narrow figure as its layout and what differs in traces and frames from the wide one."""
-    out: dict[str, Any] = {"layout": _without(narrow, template)["layout"]}
+    # Sliders and menus are the page's own, made from the wide figure.
+    layout = _without(narrow, template)["layout"]
+    kept = {key: part for key, part in layout.items() if key not in ("sliders", "updatemenus")}
+    out: dict[str, Any] = {"layout": kept}
     for part in ("data", "frames"):
         ours, theirs = wide.get(part, []), narrow.get(part, [])
         if len(ours) != len(theirs):

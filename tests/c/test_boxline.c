@@ -101,7 +101,7 @@ test_step_is_the_line(void)
             }
         }
         (void)dph_l1line_fit(&line, scratch, &fit);
-        sum = dph_l1step(&problem, scratch, d);
+        sum = dph_l1step(&problem, scratch, &(dph_l1vertex){0}, d);
         CHECK_NEAR(sum, fit.objective, 1e-9);
         CHECK_NEAR(absolute_sum(&line, d[0], d[1]), sum, 1e-9);
         CHECK(d[0] >= 0 && d[0] <= 6 && d[1] >= 0 && d[1] <= 2.5);
@@ -134,7 +134,7 @@ test_step_of_four(void)
             }
             r[i] = J[0][i] - J[2][i] + 0.3 * J[3][i] + 0.1 * check_normal(&seed);
         }
-        sum = dph_l1step(&problem, scratch, d);
+        sum = dph_l1step(&problem, scratch, &(dph_l1vertex){0}, d);
         for (int k = 0; k < 300; k++) {
             double other = 0;
             double e[4];
@@ -155,7 +155,7 @@ test_step_of_four(void)
             CHECK(other >= sum * (1 - 1e-12));
         }
         problem.r = zero;
-        CHECK(dph_l1step(&problem, scratch, d) == 0);
+        CHECK(dph_l1step(&problem, scratch, &(dph_l1vertex){0}, d) == 0);
         CHECK(d[0] == 0 && d[3] == 0);
     }
 }
