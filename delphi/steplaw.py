@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from .errors import DataError
 from .processes import without_sklearn
 from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, code_of, one_warning
+from .stepcells import METHODS, cell_optima, regressed_exponents
 
 __all__ = ["StepLaw", "fit_step_law"]
 
@@ -46,6 +47,11 @@ class StepLaw(HasStatus, HasCard):
         N0 and D0, the geometric means of the data.
     covariance : numpy.ndarray, shape (15, 15)
         Of the parameters, from scores summed over (N, D) cells.
+    scale : float
+        Residuals beyond about this many nats count by their size, not their square; infinite where
+        every run was fitted exactly.
+    cells : pandas.DataFrame
+        A row an (N, D): its best run, and the lowest point of a parabola near it.
     n, n_cells, rss, r2
     columns : tuple of str
         lr, batch, tokens, params, loss.
@@ -61,6 +67,8 @@ class StepLaw(HasStatus, HasCard):
     r2: float
     columns: tuple[str, str, str, str, str]
     status_code: int
+    scale: float = float("inf")
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
 
     def _theta(self) -> Column:
         return np.array([self.parameters[name] for name in NAMES])
@@ -95,13 +103,33 @@ class StepLaw(HasStatus, HasCard):
                           + np.exp(p["log_B"] - p["beta"] * d)),
         }  # fmt: skip
 
-    def exponents(self, level: float = 0.95) -> pd.DataFrame:
-        """Exponents with Student-t intervals over (N, D) cells: exponent, value, low, high, level.
+    def exponents(
+        self, level: float = 0.95, *, method: str = "joint", seed: int = 0
+    ) -> pd.DataFrame:  # fmt: skip
+        """Exponents with intervals: exponent, value, low, high, level.
+
+        Parameters
+        ----------
+        level : float
+        method : {"joint", "best runs", "bowls"}
+            The law's own, with Student-t intervals over (N, D) cells; or by regression, cells drawn
+            with replacement 1000 times: of the best run of every cell, as Step Law was published,
+            or of the lowest points of parabolas through the runs within 2% of it, which are not
+            tied to the grid. By regression the batch size depends on D alone.
+        seed : int
+            Of the draws.
+
+        Raises
+        ------
+        DataError
+            An unknown method, or too few cells with an optimum.
 
         Examples
         --------
         See `fit_step_law`.
         """
+        if method != METHODS[0]:
+            return regressed_exponents(self.cells, method, checked_level(level), seed)
         level = checked_level(level)
         half = _core.t_quantile((1 + level) / 2, max(self.n_cells - 1, 1))
         rows = []
@@ -138,7 +166,8 @@ class StepLaw(HasStatus, HasCard):
         """Plain Python values."""
         return {
             "parameters": dict(self.parameters), "reference": list(self.reference), "n": self.n,
-            "n_cells": self.n_cells, "rss": self.rss, "r2": self.r2, "status": self.status,
+            "n_cells": self.n_cells, "scale": self.scale, "cells": self.cells.to_dict("records"),
+            "rss": self.rss, "r2": self.r2, "status": self.status,
             "status_code": self.status_code,
         }  # fmt: skip
 
@@ -164,6 +193,8 @@ class StepLaw(HasStatus, HasCard):
         return f"<pre>{html.escape(self.summary())}</pre>"
 
     def _card_fields(self) -> dict[str, Any]:
+        origin = self._origin
+        how = {} if origin is None else origin.how
         return status_fields(self.status_code) | {
             "law": "Step Law form with a floor",
             "form": "loss = E + A n^-alpha + B d^-beta (1 + q(ln lr / lr*, ln batch / batch*))",
@@ -174,12 +205,13 @@ class StepLaw(HasStatus, HasCard):
             "assumptions": ["excess loss shrinks with D as the data term does",
                             "best settings follow power laws in N and D"],
             "points": "rows of the table", "n_points": self.n,
-            "objective": "squared error", "space": "loss", "aggregate": "sum",
+            "objective": f"soft L1 with scale {self.scale:.4g}, from the residuals of a squared"
+            " error fit", "space": "loss", "aggregate": "sum",
             "weights": "every run counts the same",
             "search": "SciPy least_squares (trust region reflective) with exact derivatives",
-            "start": "two fixed ones, about the middle of the data", "tolerance": 1e-10,
+            "start": "two fixed ones, then the end of the better one", "tolerance": 1e-10,
             "iterations": "not recorded; at most 400",
-            "bounds": {"E": ">= 0", "alpha, beta": [0.02, 2.0]},
+            "bounds": {"E": ">= 0" if how.get("floor", True) else "0", "alpha, beta": [0.02, 2.0]},
             "goodness": residual_fields(self.rss, self.n, len(NAMES)) | {"r2": self.r2},
             "uncertainty": "scores summed over (N, D) cells; exponents() and interval()",
         }  # fmt: skip
@@ -233,8 +265,12 @@ def fit_step_law(
     tokens: str = "tokens",
     params: str = "params",
     loss: str = "loss",
+    floor: bool = True,
 ) -> StepLaw:
     """Fit a loss over learning rate, batch size, tokens and params that cannot rise with data.
+
+    Least squares first; then, from there, soft L1 with the scale of its residuals (1.4826 times
+    their median size), so that runs on the way to divergence do not bend the law.
 
     Parameters
     ----------
@@ -242,6 +278,8 @@ def fit_step_law(
         One row a run: grids of learning rate and batch size at several (N, D).
     lr, batch, tokens, params, loss : str
         Its columns, all > 0. The unit of the batch size is kept.
+    floor : bool
+        Fit E >= 0, or hold it at 0: a few sizes within a factor of five seldom show a floor.
 
     Returns
     -------
@@ -261,6 +299,7 @@ def fit_step_law(
     ----------
     H. Li et al., "Predictable Scale: Part I, Step Law", arXiv:2503.04715, the scaling of the best
     learning rate and batch size.
+    P. J. Huber and E. M. Ronchetti, "Robust Statistics", Wiley 2009, chapter 7.
 
     Examples
     --------
@@ -294,11 +333,12 @@ def fit_step_law(
     elif not np.ptp(y) > 0:
         law = _no_law("constant_loss", reference, len(y), n_cells, columns)
     else:
-        law = _solve(inputs, y, cells, reference, columns)
+        law = _solve(inputs, y, cells, reference, columns, floor)
+    law = replace(law, cells=cell_optima(raw[lr], raw[batch], raw[tokens], raw[params], y))
     named = {"lr": raw[lr], "batch": raw[batch], "tokens": raw[tokens], "params": raw[params],
              "loss": y}  # fmt: skip
     given = dict(zip(named, (table[c] for c in columns), strict=True))
-    with_origin(law, from_arrays(named, given))
+    with_origin(law, from_arrays(named, given, floor=floor))
     one_warning(law.status_code, "step law")
     return law
 
@@ -313,7 +353,7 @@ def _no_law(
 
 def _solve(
     inputs: Column, y: Column, cells: NDArray[np.int64], reference: tuple[float, float],
-    columns: Any,
+    columns: Any, floor: bool,
 ) -> StepLaw:  # fmt: skip
     try:
         from scipy.optimize import least_squares
@@ -322,31 +362,52 @@ def _solve(
     spread = float(np.std(y))
     best = None
     near = y <= np.quantile(y, 0.1)
+    free = np.arange(len(NAMES)) if floor else np.arange(1, len(NAMES))
+
+    def whole(t: Column) -> Column:
+        full = np.zeros(len(NAMES))
+        full[free] = t
+        return full
+
+    def solve(start: Column, **options: Any) -> Any:
+        return least_squares(
+            lambda t: _loss(whole(t), inputs) - y, start,
+            jac=lambda t: _jacobian(whole(t), inputs)[:, free], bounds=(LOW[free], HIGH[free]),
+            x_scale="jac", max_nfev=400, xtol=1e-12, ftol=1e-12, gtol=1e-10, **options,
+        )  # fmt: skip
+
     for slopes in ((-0.5, 0.3, 0.5), (-0.2, 0.0, 0.3)):
         lr, batch = inputs[0][near].mean(), inputs[1][near].mean()
         low = float(y.min())
-        part = np.log(0.15 * low)
-        start = np.array([0.7 * low, part, 0.3, part, 0.3, lr, slopes[0], slopes[1], batch,
+        # with a floor the sum of the power laws is small and steep, without it large and flat
+        part, power = (np.log(0.15 * low), 0.3) if floor else (np.log(0.5 * low), 0.1)
+        start = np.array([0.7 * low, part, power, part, power, lr, slopes[0], slopes[1], batch,
                           slopes[2], 0.0, 0.3, 0.0, 0.3, 0.1])  # fmt: skip
-        found = least_squares(
-            lambda t: _loss(t, inputs) - y, start, jac=lambda t: _jacobian(t, inputs),
-            bounds=(LOW, HIGH), x_scale="jac", max_nfev=400, xtol=1e-12, ftol=1e-12, gtol=1e-10,
-        )  # fmt: skip
+        found = solve(start[free])
         if np.isfinite(found.cost) and (best is None or found.cost < best.cost):
             best = found
     n, n_cells = len(y), int(cells.max()) + 1
     if best is None or not best.cost < 0.5 * n * spread**2:
         return _no_law("no_convergence", reference, n, n_cells, columns)
-    theta = best.x
-    residual, slope = _loss(theta, inputs) - y, _jacobian(theta, inputs)
-    scores = np.zeros((n_cells, len(theta)))
-    np.add.at(scores, cells, slope * residual[:, None])
-    bread = np.linalg.pinv(slope.T @ slope, rcond=1e-14)
-    correction = n_cells / max(n_cells - 1, 1) * (n - 1) / max(n - len(theta), 1)
-    covariance = correction * bread @ (scores.T @ scores) @ bread
-    held = any(min(theta[i] - LOW[i], HIGH[i] - theta[i]) < 1e-6 for i in (0, 2, 4))
+    residual = best.fun
+    scale = 1.4826 * float(np.median(np.abs(residual)))
+    if scale > 1e-9 * spread:
+        best = solve(best.x, loss="soft_l1", f_scale=scale)
+    else:
+        scale = float("inf")
+    theta = whole(best.x)
+    residual, slope = _loss(theta, inputs) - y, _jacobian(theta, inputs)[:, free]
+    squeeze = 1 + (residual / scale) ** 2  # soft L1: influence r / squeeze^(1/2)
+    scores = np.zeros((n_cells, len(free)))
+    np.add.at(scores, cells, slope * (residual / np.sqrt(squeeze))[:, None])
+    bread = np.linalg.pinv((slope / squeeze[:, None] ** 1.5).T @ slope, rcond=1e-14)
+    correction = n_cells / max(n_cells - 1, 1) * (n - 1) / max(n - len(free), 1)
+    covariance = np.zeros((len(NAMES), len(NAMES)))
+    covariance[np.ix_(free, free)] = correction * bread @ (scores.T @ scores) @ bread
+    bounded = (0, 2, 4) if floor else (2, 4)
+    held = any(min(theta[i] - LOW[i], HIGH[i] - theta[i]) < 1e-6 for i in bounded)
     rss = float(residual @ residual)
     values = {name: float(v) for name, v in zip(NAMES, theta, strict=True)}
     code = bits("step_at_bound") if held else 0
     r2 = 1 - rss / (n * spread**2)
-    return StepLaw(values, reference, covariance, n, n_cells, rss, r2, columns, code)
+    return StepLaw(values, reference, covariance, n, n_cells, rss, r2, columns, code, scale)

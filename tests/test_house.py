@@ -80,6 +80,7 @@ FLOORS = [
         "overtraining",
         "parabola",
         "polynomial",
+        "stepcells",
         "steplaw",
         "posterior",
         "powerlaw",

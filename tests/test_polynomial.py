@@ -264,6 +264,50 @@ def test_step_law_names_bad_rows():
         delphi.fit_step_law(grid().assign(batch=-1.0))
 
 
+@pytest.mark.parametrize("method", ["best runs", "bowls"])
+def test_step_law_by_regression_of_cells(method):
+    law = delphi.fit_step_law(grid())
+    assert len(law.cells) == law.n_cells == 9
+    table = law.exponents(method=method).set_index("exponent")
+    assert list(table.index) == ["lr_N", "lr_D", "batch_D"]
+    assert (table["low"] <= table["value"]).all()
+    assert (table["value"] <= table["high"]).all()
+    if method == "best runs":  # a grid of factor 2.2 is all they can be told to
+        lowest = law.cells["lr"].to_numpy() / (0.5 * law.cells["params"].to_numpy() ** -0.4)
+        assert (np.abs(np.log(np.clip(lowest, 1e-4, 1e4))) < 1.5).any()
+    with pytest.raises(DataError, match="method"):
+        law.exponents(method="guess")
+
+
+def test_bowls_of_cells_find_the_truth_between_grid_points():
+    rows = []
+    for N, D in itertools.product((1e8, 4e8, 2e9), (2e9, 1e10, 5e10)):
+        best_lr, best_b = 0.5 * N**-0.4 * (D / 1e10) ** 0.2, D**0.5
+        for i, j in itertools.product(range(-3, 4), range(-3, 4)):
+            lr, b = best_lr * 1.5**i * 1.1, best_b * 1.5**j * 0.9
+            u, v = np.log(lr / best_lr), np.log(b / best_b)
+            rows.append({"lr": lr, "batch": b, "tokens": D, "params": N,
+                         "loss": 1.7 + 50 * N**-0.3 + 30 * D**-0.25 + 0.01 * u**2 + 0.004 * u * v
+                         + 0.01 * v**2})  # fmt: skip
+    law = quiet(delphi.fit_step_law, pd.DataFrame(rows))
+    table = law.exponents(method="bowls").set_index("exponent")["value"]
+    assert table["lr_N"] == pytest.approx(-0.4, abs=1e-6)
+    assert table["lr_D"] == pytest.approx(0.2, abs=1e-6)
+    assert table["batch_D"] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_step_law_without_a_floor_and_with_wild_runs():
+    law = delphi.fit_step_law(grid().assign(loss=lambda t: t["loss"] - 1.7), floor=False)
+    assert law.parameters["E"] == 0
+    assert law.parameters["alpha"] == pytest.approx(0.3, rel=1e-4)
+    frame = grid(0.003, 2)
+    wild = frame.assign(loss=frame["loss"] + np.where(np.arange(len(frame)) % 29 == 0, 0.3, 0))
+    got = delphi.fit_step_law(wild).parameters
+    want = delphi.fit_step_law(frame).parameters
+    for name in ("lr_N", "batch_D", "beta"):
+        assert got[name] == pytest.approx(want[name], abs=0.05), name
+
+
 def test_the_published_runs(data_dir):
     frame = pd.read_csv(data_dir / "steplaw" / "dense_lr_bs_loss.csv")
     frame = frame[frame["smooth loss"] <= 4].assign(B=lambda t: t["bs"] * 2048.0)

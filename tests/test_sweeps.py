@@ -74,9 +74,8 @@ def test_the_mean_of_a_process_and_its_gradient(nu):
     assert value == pytest.approx(gp.predict(point[None])[0], rel=1e-10)
     for j in range(3):
         step = np.eye(3)[j] * 1e-6
-        assert slope[j] == pytest.approx(
-            (at(point + step)[0] - at(point - step)[0]) / 2e-6, rel=1e-5
-        )
+        want = (at(point + step)[0] - at(point - step)[0]) / 2e-6
+        assert slope[j] == pytest.approx(want, rel=1e-5)
     gp = GaussianProcessRegressor(kernels.Matern(1.0, nu=0.5), optimizer=None).fit(x, x[:, 0])
     with pytest.raises(DataError, match="gradient"):
         posterior_mean(gp)

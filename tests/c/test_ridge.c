@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include <gsl/gsl_multifit.h>
+
 #include "base/svd.h"
 #include "check.h"
 #include "suites.h"
@@ -111,6 +113,79 @@ test_the_chosen_penalty_is_lowest(void)
     }
 }
 
+/* GSL's own regularised least squares on the centred and scaled columns: coefficients, residuals
+ * and cross-validation at several penalties. GSL counts no intercept among the degrees of freedom.
+ */
+static void
+test_gsl_s_regularised_least_squares_agrees(void)
+{
+    double x[N * P];
+    double y[N];
+    double b[P];
+    double scale[P];
+    double middle = 0;
+    double delta0 = 0;
+    uint64_t seed = 9;
+    dph_ridge_options options = gcv;
+    gsl_matrix *z = gsl_matrix_alloc(N, P);
+    gsl_vector *target = gsl_vector_alloc(N);
+    gsl_vector *found = gsl_vector_alloc(P);
+    gsl_vector *values = gsl_vector_alloc(P);
+    gsl_multifit_linear_workspace *work = gsl_multifit_linear_alloc(N, P);
+
+    draw(x, y, &seed);
+    for (int i = 0; i < N; i++) {
+        y[i] += 2 * check_normal(&seed);
+        middle += y[i] / N;
+    }
+    for (int j = 0; j < P; j++) {
+        double mean = 0;
+        double squares = 0;
+
+        for (int i = 0; i < N; i++) {
+            mean += x[i * P + j] / N;
+        }
+        for (int i = 0; i < N; i++) {
+            squares += (x[i * P + j] - mean) * (x[i * P + j] - mean);
+        }
+        scale[j] = sqrt(squares / N);
+        for (int i = 0; i < N; i++) {
+            gsl_matrix_set(z, (size_t)i, (size_t)j, (x[i * P + j] - mean) / scale[j]);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        gsl_vector_set(target, (size_t)i, y[i] - middle);
+    }
+    CHECK_INT(gsl_multifit_linear_svd(z, work), 0);
+    options.rule = DPH_RIDGE_FIXED;
+    for (double lambda = 1e-6; lambda < 10; lambda *= 20) {
+        dph_ridge out = {0};
+        double residual = 0;
+        double size = 0;
+        double theirs = 0;
+        double ratio = 0;
+
+        options.lambda = lambda;
+        out = fit(x, y, N, P, &options, b, NULL);
+        CHECK_INT(
+            gsl_multifit_linear_solve(sqrt(N * lambda), z, target, found, &residual, &size, work),
+            0);
+        for (int j = 0; j < P; j++) {
+            CHECK_NEAR(b[j] * scale[j], gsl_vector_get(found, (size_t)j), 1e-10);
+        }
+        CHECK_NEAR(out.rss, residual * residual, 1e-11);
+        CHECK_INT(gsl_multifit_linear_gcv_init(target, values, found, &delta0, work), 0);
+        theirs = gsl_multifit_linear_gcv_calc(sqrt(N * lambda), found, delta0, work);
+        ratio = (N - out.edf + 1) / (N - out.edf);
+        CHECK_NEAR(out.gcv, N * theirs * ratio * ratio, 1e-10);
+    }
+    gsl_multifit_linear_free(work);
+    gsl_vector_free(values);
+    gsl_vector_free(found);
+    gsl_vector_free(target);
+    gsl_matrix_free(z);
+}
+
 static void
 test_bad_input(void)
 {
@@ -153,5 +228,6 @@ test_ridge(void)
     test_svd();
     test_exact_data_are_recovered();
     test_the_chosen_penalty_is_lowest();
+    test_gsl_s_regularised_least_squares_agrees();
     test_bad_input();
 }
