@@ -317,6 +317,11 @@ find_finalists(const problem *q, double delta, place *finalists)
     return n;
 }
 
+/* Where the absolute error looks along the valley, in lengths of its step; only the first half of
+ * them where there are two thetas, whose valleys bend. */
+static const double probes[] = {-1, 1, -2.5, 2.5};
+#define N_PROBES ((int)(sizeof probes / sizeof probes[0]))
+
 static void
 fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, double delta,
          dph_curve *out)
@@ -344,11 +349,12 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
         }
         if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
             place lowest = best;
+            int n_probes = fit.n_parameters < DPH_CURVE_PARAMETERS ? N_PROBES : N_PROBES / 2;
 
-            for (int side = -1; side <= 1 && !stopped(q->options); side += 2) {
+            for (int k = 0; k < n_probes && !stopped(q->options); k++) {
                 place here = lowest;
 
-                shift(&fit, lowest.p, step, side, here.p);
+                shift(&fit, lowest.p, step, probes[k], here.p);
                 here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
                                               best.sum * (1 - SAME_SUM), here.p);
                 best = here.sum < best.sum ? here : best;
