@@ -23,6 +23,7 @@
 #define TOLERANCE 1e-10 /* of a step's promise */
 #define TOLERANCE_L1 1e-9
 #define SAME 1e-4 /* two refined starts this close are one */
+#define SAME_SUM 1e-5 /* two sums this close are one */
 #define EDGE 1e-6 /* in ln theta */
 #define PLACES ((size_t)DPH_CURVESTART_SLICES * DPH_CURVESTART_NODES)
 
@@ -198,7 +199,7 @@ find_starts(const problem *q, double delta, place *found)
 
     open_fit(q, dph_curvestart_step(q->n), &fit);
     for (int k = 0; k < n_starts && !stopped(q->options); k++) {
-        starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, starts[k].p);
+        starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, INFINITY, starts[k].p);
         if (!is_known(found, n_found, &starts[k], fit.n_parameters, q->y_max)) {
             n_found = dph_curvestart_keep(found, n_found, STARTS, &starts[k]);
         }
@@ -245,13 +246,13 @@ finish(const problem *q, const dph_curvefit *fit, const double *p, dph_curve *ou
 
 /* Refine a start to the end under Huber's loss; (F, A) are exact for its theta afterwards. */
 static double
-end_huber(const problem *q, dph_curvefit *fit, double delta, double *p)
+end_huber(const problem *q, dph_curvefit *fit, double delta, double floor, double *p)
 {
     dph_boxline line = {
         .s = q->columns, .y = q->y, .n = q->n, .F_max = q->y_max, .A_max = 2 * q->y_max};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
 
-    dph_curverefine(fit, delta, TOLERANCE, STEPS, p);
+    dph_curverefine(fit, delta, TOLERANCE, STEPS, floor, p);
     inner.F = p[0];
     inner.A = p[1];
     dph_curveshape_values(&fit->shape, p + 2, q->columns);
@@ -270,6 +271,13 @@ shift(const dph_curvefit *fit, const double *p, const double *step, double share
     }
 }
 
+/* What a descent must be expected to reach to be worth its way. */
+static double
+floor_of(const place *finalists, int n, double delta)
+{
+    return n > 0 ? finalists[0].sum / delta * (1 - SAME_SUM) : INFINITY;
+}
+
 /* The finalists of a slice under Huber's loss, in order and without doubles. */
 static int
 find_finalists(const problem *q, double delta, place *finalists)
@@ -286,7 +294,7 @@ find_finalists(const problem *q, double delta, place *finalists)
         if (starts[k].sum > CLOSE * lowest) {
             break;
         }
-        starts[k].sum = end_huber(q, &fit, delta, starts[k].p);
+        starts[k].sum = end_huber(q, &fit, delta, floor_of(finalists, n, delta), starts[k].p);
         if (!is_known(finalists, n, &starts[k], fit.n_parameters, q->y_max)) {
             n = dph_curvestart_keep(finalists, n, FINALISTS, &starts[k]);
         }
@@ -299,7 +307,7 @@ find_finalists(const problem *q, double delta, place *finalists)
             place here = lowest_place;
 
             shift(&fit, lowest_place.p, step, side, here.p);
-            here.sum = end_huber(q, &fit, delta, here.p);
+            here.sum = end_huber(q, &fit, delta, floor_of(finalists, n, delta), here.p);
             if (!is_known(finalists, n, &here, fit.n_parameters, q->y_max)) {
                 n = dph_curvestart_keep(finalists, n, FINALISTS, &here);
             }
@@ -307,6 +315,11 @@ find_finalists(const problem *q, double delta, place *finalists)
     }
     return n;
 }
+
+/* Where the absolute error looks along the valley, in lengths of its step; only the first half of
+ * them where there are two thetas, whose valleys bend. */
+static const double probes[] = {-1, 1, -2.5, 2.5};
+#define N_PROBES ((int)(sizeof probes / sizeof probes[0]))
 
 static void
 fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, double delta,
@@ -322,32 +335,32 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
     if (loss == DPH_CURVE_HUBER) {
         out->delta = delta;
     } else {
+        double gap = 0;
+
         best.sum = INFINITY;
         for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
             place here = finalists[k];
-            double gap = 0;
 
-            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, here.p, &gap);
-            if (here.sum < best.sum) {
-                best = here;
-                out->gap = gap / (double)q->n;
-            }
+            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
+                                          best.sum * (1 - SAME_SUM),
+                                          here.p);
+            best = here.sum < best.sum ? here : best;
         }
         if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
             place lowest = best;
+            int n_probes = fit.n_parameters < DPH_CURVE_PARAMETERS ? N_PROBES : N_PROBES / 2;
 
-            for (int side = -1; side <= 1 && !stopped(q->options); side += 2) {
+            for (int k = 0; k < n_probes && !stopped(q->options); k++) {
                 place here = lowest;
-                double gap = 0;
 
-                shift(&fit, lowest.p, step, side, here.p);
-                here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, here.p, &gap);
-                if (here.sum < best.sum) {
-                    best = here;
-                    out->gap = gap / (double)q->n;
-                }
+                shift(&fit, lowest.p, step, probes[k], here.p);
+                here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
+                                              best.sum * (1 - SAME_SUM), here.p);
+                best = here.sum < best.sum ? here : best;
             }
         }
+        best.sum = dph_curverefine_l1gap(&fit, best.p, &gap);
+        out->gap = gap / (double)q->n;
     }
     if (stopped(q->options)) {
         no_curve(out, q->n, q->form, loss, DPH_E_CANCELLED);

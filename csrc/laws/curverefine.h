@@ -26,10 +26,29 @@ typedef struct {
     const atomic_int *stopped; /* not 0: end early; may be NULL */
 } dph_curvefit;
 
+/* The columns of one refinement, each double[n + DPH_CURVE_PARAMETERS]. */
+typedef struct {
+    double *s;
+    double *r;
+    double *s_next;
+    double *r_next;
+    double *slope[2];
+    double *root;                        /* square roots of the weights */
+    double *q[DPH_CURVE_PARAMETERS + 1]; /* weighted Jacobian, then the right-hand side */
+} dph_refinecolumns;
+
+dph_refinecolumns dph_curverefine_columns(const dph_curvefit *fit);
+
+#define DPH_REFINE_SURE 1e-3  /* damping up to which a step says where a descent ends */
+#define DPH_REFINE_GOOD 2     /* steps as promised after which the next one is believed */
+#define DPH_REFINE_DOUBT 1.05 /* times a step's promise */
+
 /* Lower Huber's loss, summed over the points and divided by delta, from p, in place, until a step
- * promises less than the share `tolerance` of it, or steps_max steps. Returns the sum reached. p
- * stays within [low, high]. */
-double dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max, double *p);
+ * promises less than the share `tolerance` of it, or steps_max steps, or, after a few of them, it
+ * is clear that the descent ends above `floor` (INFINITY: never). Returns the sum reached. p stays
+ * within [low, high]. */
+double dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max,
+                       double floor, double *p);
 
 /* The step from p along which theta is determined worst, F and A following: as long as the local
  * quadratic says that it raises the sum by the given share. 0 where no theta is free to move. */
@@ -37,9 +56,13 @@ int dph_curverefine_valley(dph_curvefit *fit, double delta, double share, const 
                            double *step);
 
 /* Lower the sum of absolute errors from p, in place: exact steps of the linearised curve within a
- * region it can be trusted in, (F, A) exact after each. Returns the sum; *gap bounds how far (F, A)
- * are from exact. */
+ * region it can be trusted in, (F, A) following along the valley. tolerance, steps_max, floor and
+ * what is returned as for dph_curverefine. */
 double
-dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double *p, double *gap);
+dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double floor, double *p);
+
+/* (F, A) of p exactly as good as its theta allows, in place. Returns the sum of absolute errors;
+ * *gap bounds how far it is from the best over (F, A). */
+double dph_curverefine_l1gap(dph_curvefit *fit, double *p, double *gap);
 
 #endif

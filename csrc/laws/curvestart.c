@@ -29,10 +29,10 @@ dph_curvestart_axes(int form, double tau_min, dph_curveaxis *axes)
         break;
     case DPH_SHAPE_POWER:
         axes[0] = (dph_curveaxis){log(1e-9), log(1e6), log(1e-4), log(30.0), 9};
-        axes[1] = (dph_curveaxis){log(1e-5), log(1e7), log(5e-2), log(50.0), 8};
+        axes[1] = (dph_curveaxis){log(1e-8), log(1e7), log(5e-2), log(50.0), 8};
         break;
     default:
-        axes[0] = (dph_curveaxis){log(1e-5), log(1e3), log(5e-2), log(10.0), 9};
+        axes[0] = (dph_curveaxis){log(1e-8), log(1e3), log(5e-2), log(10.0), 9};
         axes[1] = (dph_curveaxis){log(1e-7), log(1e9), log(1e-2), log(1e4), 8};
     }
 }
