@@ -246,7 +246,11 @@ is_worth(const search *s, int walks, const trial *at, int n, int k, double best)
     if (at[k].value < best) {
         return 1;
     }
-    if (k == 0 || k == n - 1 || (here > nodes[k - 1] && here < nodes[k + 1])) {
+    if (k == 0 || k == n - 1) {
+        return 0;
+    }
+    /* without its term the exponent of the best law says nothing */
+    if (s->best.theta[walks - 2] != 0 && here > nodes[k - 1] && here < nodes[k + 1]) {
         return 0;
     }
     for (int i = 0; i < 3; i++) {
