@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from . import _core
 from .arrays import column
 from .errors import DataError
 from .status import status_texts
-from .surfaceplan import exponents_of
+from .surfaceplan import bracketed_root, exponents_of
 from .threads import thread_count
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["leave_one_out", "profile_intervals", "profile_parameter", "under_deltas"]
 
 PARAMETERS = ("E", "A", "B", "alpha", "beta")
-_ZOOM = 24  # values tried at a time on each side of an interval
-_ROUNDS = 5
+_FURTHEST = float(np.log(1e6))  # of ln(value / estimate)
 
 
 def _deviance_unit(law: SurfaceLaw) -> float:
@@ -51,16 +51,17 @@ def _deviance_unit(law: SurfaceLaw) -> float:
     return float(np.sum(w * influence**2) / spare / (2 * slope))
 
 
-def _at(law: SurfaceLaw, parameter: str, values: NDArray[np.float64]) -> Any:
-    """The best law at each value of a parameter, as records."""
-    if parameter not in PARAMETERS:
-        raise DataError(f"parameter: expected one of {', '.join(PARAMETERS)}, got {parameter!r}")
-    if parameter in law.fixed:
-        raise DataError(f"parameter: {parameter} was fixed")
+def _at(law: SurfaceLaw, names: Sequence[str], values: NDArray[np.float64]) -> Any:
+    """The best law with each named parameter at its value, as records."""
+    for name in sorted(set(names)):
+        if name not in PARAMETERS:
+            raise DataError(f"parameter: expected one of {', '.join(PARAMETERS)}, got {name!r}")
+        if name in law.fixed:
+            raise DataError(f"parameter: {name} was fixed")
     N, D, y, w = law.data()
     m, size = len(values), len(y)
     fixed = np.tile(law.fixed_row(), (m, 1))
-    fixed[:, PARAMETERS.index(parameter)] = values
+    fixed[np.arange(m), [PARAMETERS.index(name) for name in names]] = values
     return _core.surface_fit(
         np.tile(N, m), np.tile(D, m), np.tile(y, m), np.arange(0, m * size + 1, size),
         weights=np.tile(w, m), fixed=fixed, n_threads=thread_count(), **law.options(),
@@ -81,7 +82,7 @@ def profile_parameter(
         at = mid * np.exp(np.linspace(-reach, reach, n))
     else:
         at = column(np.atleast_1d(np.asarray(values)), "values")
-    records = _at(law, parameter, at)
+    records = _at(law, [parameter] * len(at), at)
     table = pd.DataFrame({name: records[name] for name in (*PARAMETERS, "objective")})
     table["deviance"] = (table["objective"] - law.objective) / _deviance_unit(law)
     table["status"] = status_texts(records["status"])
@@ -89,32 +90,44 @@ def profile_parameter(
 
 
 def profile_intervals(law: SurfaceLaw, level: float) -> pd.DataFrame:
-    """Profile interval of every free parameter; 0 or inf where an end is not reached."""
-    unit, bound = _deviance_unit(law), law._t(level) ** 2
-    rows = []
-    for name in PARAMETERS:
-        mid = getattr(law, name)
-        if name in law.fixed or not mid > 0:
-            continue
-        ends = [_end(law, name, mid, sign, unit, bound) for sign in (-1, 1)]
-        rows.append((name, ends[0], mid, ends[1]))
-    table = pd.DataFrame(rows, columns=["parameter", "low", "mid", "high"])
-    return table.assign(level=level, method="profile")
+    """Profile interval of every free parameter; 0 or inf where an end is not reached.
 
+    All ends are looked for at once: outwards from a standard error until the deviance is over its
+    bound, then by false position on its root, which is nearly straight.
+    """
+    unit, t = _deviance_unit(law), law._t(level)
+    names = [k for k in PARAMETERS if k not in law.fixed and getattr(law, k) > 0]
+    mid = np.array([getattr(law, name) for name in names])
+    se = np.array([law.standard_errors[name] for name in names])
+    both, signs = [*names, *names], np.repeat([-1.0, 1.0], len(names))
+    centre = np.tile(mid, 2)
 
-def _end(law: SurfaceLaw, name: str, mid: float, sign: int, unit: float, bound: float) -> float:
-    """Where the deviance crosses the bound: a ladder of factors, zoomed into."""
-    factors = np.concatenate(([0.0], np.geomspace(1e-3, np.log(1e6), _ZOOM)))
-    for _ in range(_ROUNDS):
-        records = _at(law, name, mid * np.exp(sign * factors))
-        out = (records["objective"] - law.objective) / unit > bound
-        out |= records["status"] < 0
-        out[0] = False
-        if not out.any():
-            return 0.0 if sign < 0 else np.inf
-        first = int(np.argmax(out))
-        factors = np.linspace(factors[first - 1], factors[first], _ZOOM)
-    return float(mid * np.exp(sign * factors[0]))
+    def excess(shift: NDArray[np.float64], which: NDArray[np.intp]) -> NDArray[np.float64]:
+        at = centre[which] * np.exp(signs[which] * shift)
+        records = _at(law, [both[i] for i in which], at)
+        deviance = np.maximum(records["objective"] - law.objective, 0) / unit
+        return np.where(records["status"] < 0, np.inf, np.sqrt(deviance) - t)
+
+    with np.errstate(invalid="ignore"):
+        first = np.clip(np.nan_to_num(t * np.tile(se / mid, 2), nan=0.1), 1e-3, 1.0)
+    low, high = np.zeros_like(first), first
+    inside = np.arange(len(first))
+    while len(inside):
+        inside = inside[~(excess(high[inside], inside) > 0)]
+        low[inside] = high[inside]
+        inside = inside[high[inside] < _FURTHEST]
+        high[inside] = np.minimum(2 * high[inside], _FURTHEST)
+    reached = np.flatnonzero(low < high)
+    ends = np.where(signs < 0, 0.0, np.inf)
+    if len(reached):
+        shift = bracketed_root(
+            lambda x: excess(x, reached), low[reached], high[reached], enough=1e-6, most=30
+        )
+        ends[reached] = centre[reached] * np.exp(signs[reached] * shift)
+    k = len(names)
+    return pd.DataFrame(
+        {"parameter": names, "low": ends[:k], "mid": mid, "high": ends[k:]}
+    ).assign(level=level, method="profile")
 
 
 def leave_one_out(law: SurfaceLaw, n_threads: int | None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .errors import DataError
 
-__all__ = ["exponents_of", "gradient", "loss_of", "optimum_of", "tokens_of"]
+__all__ = ["bracketed_root", "exponents_of", "gradient", "loss_of", "optimum_of", "tokens_of"]
 
 Array = NDArray[np.float64]
 Laws = Mapping[str, Array]  # columns E, N_term, D_term, alpha, beta, N_centre, D_centre
@@ -19,9 +19,8 @@ Flops = float | Callable[[Any, Any], Any]
 INTERNAL = ("E", "N_term", "D_term", "alpha", "beta")
 _DECADES = 6.0  # searched to each side of the optimum that C = 6 N D would have
 _SCAN = 97
-_STEPS = 50
-_DIFFERENCE = 1e-5  # of ln N and ln D, for derivatives of a caller's function
-_BISECTIONS = 90
+_CHUNK = 1 << 20  # numbers of a scan at a time
+_DIFFERENCE = 1e-4  # of ln N and ln D, for derivatives of a caller's function
 _LN_TOKENS = (0.0, 100.0)  # where a budget's tokens are looked for
 
 
@@ -76,64 +75,97 @@ def optimum_of(laws: Laws, C: Array, flops: Flops = 6.0) -> tuple[Array, Array, 
     return N, D, loss_of(laws, N, D)
 
 
-def _log_tokens(flops: Callable[[Any, Any], Any], C: Array, log_N: Array) -> Array:
-    """ln D with flops(N, D) = C, by bisection; NaN where even one token costs more."""
-    low = np.full(np.broadcast(C, log_N).shape, _LN_TOKENS[0])
-    high = np.full_like(low, _LN_TOKENS[1])
-    N = np.broadcast_to(np.exp(log_N), low.shape)
+def bracketed_root(
+    function: Callable[[Array], Array], low: Array, high: Array, *, enough: float, most: int = 100
+) -> Array:
+    """Where a rising function crosses 0 between low and high, elementwise (Illinois).
 
-    def cost(log_D: Array) -> Array:
-        value = np.asarray(flops(N, np.exp(log_D)), float)
-        if value.shape != low.shape:
-            raise DataError(f"flops: expected an array of shape {low.shape}, got {value.shape}")
-        return value
-
-    possible = (cost(low) <= C) & (cost(high) >= C)
-    for _ in range(_BISECTIONS):
+    The false-position rule halves the value of an end that stays, and every fourth step bisects, so
+    that values of any size, infinities too, are safe. It stops at values below `enough`.
+    """
+    low, high = low.copy(), high.copy()
+    at_low, at_high = function(low), function(high)
+    best, least = high.copy(), np.full(low.shape, np.inf)
+    stayed = np.zeros(low.shape, int)
+    for step in range(most):
         middle = (low + high) / 2
-        below = cost(middle) < C
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.where(possible, (low + high) / 2, np.nan)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            x = high - at_high * (high - low) / (at_high - at_low)
+        inside = (x > low) & (x < high) & (step % 4 != 3)
+        x = np.where(inside, x, middle)
+        value = function(x)
+        size = np.where(np.isnan(value), np.inf, np.abs(value))
+        best, least = np.where(size < least, x, best), np.fmin(size, least)
+        below = value < 0
+        at_high = np.where(below, np.where(stayed == 1, at_high / 2, at_high), value)
+        at_low = np.where(below, value, np.where(stayed == -1, at_low / 2, at_low))
+        low, high = np.where(below, x, low), np.where(below, high, x)
+        stayed = np.where(below, 1, -1)
+        if np.all((least <= enough) | (high - low <= 4e-16 * np.abs(high)) | np.isnan(value)):
+            break
+    return best
 
 
-def _slope(laws: Laws, C: Array, flops: Callable[[Any, Any], Any], log_N: Array) -> Array:
-    """Derivative of the loss by ln N along flops(N, D) = C; nan counts as not rising."""
-    log_D = _log_tokens(flops, C, log_N)
-    N, D, h = np.exp(log_N), np.exp(log_D), _DIFFERENCE
-    by_N = np.asarray(flops(N * np.exp(h), D)) - np.asarray(flops(N * np.exp(-h), D))
-    by_D = np.asarray(flops(N, D * np.exp(h))) - np.asarray(flops(N, D * np.exp(-h)))
-    left = _term(laws["N_term"], laws["alpha"], log_N - np.log(laws["N_centre"]))
-    right = _term(laws["D_term"], laws["beta"], log_D - np.log(laws["D_centre"]))
+def _log_cost(flops: Callable[[Any, Any], Any], log_N: Array, log_D: Array) -> Array:
+    """ln of a caller's FLOPs at arrays of one shape."""
+    value = np.asarray(flops(np.exp(log_N), np.exp(log_D)), float)
+    if value.shape != log_D.shape:
+        raise DataError(f"flops: expected an array of shape {log_D.shape}, got {value.shape}")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(value)
+
+
+def _log_tokens(flops: Callable[[Any, Any], Any], C: Array, log_N: Array) -> Array:
+    """ln D with flops(N, D) = C; NaN where even one token costs more."""
+    log_N, log_C = np.broadcast_arrays(log_N, np.log(C))
+    low, high = (np.full(log_N.shape, end) for end in _LN_TOKENS)
+
+    def over(log_D: Array) -> Array:
+        return np.asarray(_log_cost(flops, log_N, log_D) - log_C)
+
+    possible = (over(low) <= 0) & (over(high) >= 0)
+    return np.where(possible, bracketed_root(over, low, high, enough=2e-14, most=60), np.nan)
+
+
+def _steepness(laws: Laws, C: Array, flops: Callable[[Any, Any], Any], log_N: Array) -> Array:
+    """ln of what more params cost the loss, by way of fewer tokens, over what they gain it."""
+    log_D, h = _log_tokens(flops, C, log_N), _DIFFERENCE
+    up, down = (_log_cost(flops, log_N + s * h, log_D) for s in (1, -1))
+    more, fewer = (_log_cost(flops, log_N, log_D + s * h) for s in (1, -1))
+    left = laws["N_term"] * laws["alpha"]
+    right = laws["D_term"] * laws["beta"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return -laws["alpha"] * left + laws["beta"] * right * by_N / by_D
+        return np.asarray(
+            np.log(right / left * (up - down) / (more - fewer))
+            - laws["beta"] * (log_D - np.log(laws["D_centre"]))
+            + laws["alpha"] * (log_N - np.log(laws["N_centre"]))
+        )
 
 
 def _search(
     laws: Laws, C: Array, flops: Callable[[Any, Any], Any], start: Array
 ) -> tuple[Array, Array]:
     """ln N and ln D of the lowest loss on flops(N, D) = C: a scan, then the root of the slope."""
-
-    def height(log_N: Array) -> Array:
-        log_D = _log_tokens(flops, C, log_N)
-        loss = loss_of(laws, np.exp(log_N), np.exp(log_D))
-        return np.where(np.isnan(loss), np.inf, loss)
-
     half = _DECADES * np.log(10)
     best, lowest = start, np.full(start.shape, np.inf)
     edge = np.ones(start.shape, bool)
     shifts = np.linspace(-half, half, _SCAN)
-    for i, shift in enumerate(shifts):
-        value = height(start + shift)
-        better = value < lowest
-        best, lowest = np.where(better, start + shift, best), np.where(better, value, lowest)
-        edge = np.where(better, i in (0, _SCAN - 1), edge)
+    rows = max(1, _CHUNK // max(start.size, 1))
+    for first in range(0, _SCAN, rows):
+        part = shifts[first : first + rows].reshape(-1, *(1,) * start.ndim)
+        log_N = start + part
+        loss = loss_of(laws, np.exp(log_N), np.exp(_log_tokens(flops, C, log_N)))
+        for i, value in enumerate(np.where(np.isnan(loss), np.inf, loss)):
+            better = value < lowest
+            best, lowest = np.where(better, log_N[i], best), np.where(better, value, lowest)
+            edge = np.where(better, first + i in (0, _SCAN - 1), edge)
     step = shifts[1] - shifts[0]
-    low, high = best - step, best + step
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        rising = _slope(laws, C, flops, middle) > 0
-        low, high = np.where(rising, low, middle), np.where(rising, middle, high)
-    log_N = np.where(edge, np.nan, (low + high) / 2)
+
+    def steepness(log_N: Array) -> Array:
+        return _steepness(laws, C, flops, log_N)
+
+    root = bracketed_root(steepness, best - step, best + step, enough=1e-11, most=16)
+    log_N = np.where(edge, np.nan, root)
     return log_N, _log_tokens(flops, C, log_N)
 
 

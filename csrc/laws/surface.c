@@ -5,8 +5,8 @@
 
 #include "../base/column.h"
 #include "surfacedesign.h"
-#include "surfacepolish.h"
 #include "surfacescan.h"
+#include "surfacesearch.h"
 #include "surfacespread.h"
 
 #define SIZE DPH_SURFACE_SIZE
@@ -16,11 +16,9 @@
 #define ALPHA DPH_SURFACE_ALPHA
 #define BETA DPH_SURFACE_BETA
 
-#define COLUMNS 9      /* N, D, loss, u, v, y, w, two for the polish's rescans */
-#define RESCANS 3      /* rounds of one exponent at a time after the polish */
+#define COLUMNS 8      /* N, D, loss, u, v, y, w, unit */
 #define ILL 1e-9       /* relative error of a parameter that rounding may make */
 #define ROUNDING 1e-15 /* relative error of a loss, in the last place and a bit */
-#define SAME 1e-12     /* relative difference of objectives that are equal */
 
 /* The points of one fit, those of weight 0 left out. */
 typedef struct {
@@ -35,8 +33,7 @@ typedef struct {
 typedef struct {
     dph_surface_problem problem;
     double *N, *D, *loss; /* [n] gathered */
-    double *left, *right; /* [stride] columns of the rescans */
-    double *rest;         /* table, then polish */
+    double *rest;         /* of the search, then of the spread */
     double fixed[SIZE];   /* NaN where free */
     double N_centre, D_centre;
     double u_span, v_span;
@@ -54,11 +51,10 @@ size_t
 dph_surface_scratch(int64_t n_largest)
 {
     int64_t stride = padded(n_largest);
-    size_t polish = dph_surface_polish_scratch(stride);
+    size_t search = dph_surface_search_scratch(stride);
     size_t spread = dph_surface_spread_scratch(stride);
 
-    return COLUMNS * (size_t)stride + dph_surface_table_doubles(stride) +
-           (polish > spread ? polish : spread);
+    return COLUMNS * (size_t)stride + (search > spread ? search : spread);
 }
 
 static void
@@ -104,8 +100,7 @@ gather(const input *in, double *scratch, fit *f)
     p->v = scratch + 4 * stride;
     p->y = scratch + 5 * stride;
     p->w = scratch + 6 * stride;
-    f->left = scratch + 7 * stride;
-    f->right = scratch + 8 * stride;
+    p->unit = scratch + 7 * stride;
     f->rest = scratch + COLUMNS * stride;
     for (int64_t i = 0; i < in->n; i++) {
         double w = in->weights != NULL ? in->weights[i] : 1;
@@ -236,6 +231,7 @@ prepare(const input *in, const dph_surface_options *options, double *scratch, fi
         p->w[i] = real ? p->w[i] : 0;
         p->u[i] = real ? p->u[i] : 0;
         p->v[i] = real ? p->v[i] : 0;
+        p->unit[i] = options->space == DPH_SPACE_LOG ? 1 / p->y[i] : 1;
     }
     p->objective = options->objective;
     p->log_space = options->space == DPH_SPACE_LOG;
@@ -249,133 +245,6 @@ prepare(const input *in, const dph_surface_options *options, double *scratch, fi
     bound_exponent(f, ALPHA, f->u_span);
     bound_exponent(f, BETA, f->v_span);
     return DPH_OK;
-}
-
-/* Take `trial` if it is lower, polished. */
-static int
-consider(const fit *f, double *scratch, dph_surface_point *trial, dph_surface_point *best)
-{
-    int code = dph_surface_polish(&f->problem, scratch, trial);
-
-    best->iterations += trial->iterations;
-    if (code == DPH_E_CANCELLED) {
-        return code;
-    }
-    if (code == DPH_OK && (trial->objective < best->objective ||
-                           (trial->converged && !best->converged &&
-                            trial->objective <= best->objective * (1 + SAME)))) {
-        int iterations = best->iterations;
-
-        *best = *trial;
-        best->iterations = iterations;
-    }
-    return DPH_OK;
-}
-
-/* The least-squares law as one more start: few outliers leave it close. */
-static int
-from_squares(const fit *f, const double *theta, double *scratch, dph_surface_point *best)
-{
-    dph_surface_problem squares = f->problem;
-    dph_surface_point trial = {0};
-    int code = DPH_OK;
-
-    squares.objective = DPH_OBJECTIVE_SQUARED;
-    squares.delta = INFINITY;
-    memcpy(trial.theta, theta, sizeof trial.theta);
-    code = dph_surface_polish(&squares, scratch, &trial);
-    return code == DPH_OK ? consider(f, scratch, &trial, best)
-                          : (code == DPH_E_CANCELLED ? code : DPH_OK);
-}
-
-/* Try every node of one exponent with the other as it is: finds a small term that a coarse grid in
- * the other exponent hides. 1 if that led lower. */
-static int
-rescan(const fit *f, const dph_surface_table *t, int which, double *scratch, double spread,
-       dph_surface_point *best, int *code)
-{
-    const dph_surface_problem *p = &f->problem;
-    int n = which == ALPHA ? t->n_p : t->n_q;
-    double other = best->theta[which == ALPHA ? BETA : ALPHA];
-    const double *nodes = which == ALPHA ? t->p : t->q;
-    double *still = which == ALPHA ? f->right : f->left;
-    const double *x = which == ALPHA ? p->v : p->u;
-    double delta = fmax(p->delta, 0.1 * spread);
-    double before = best->objective;
-    dph_surface_point start = {.objective = before * (1 - 1e-9)};
-    int found = 0;
-
-    for (int64_t i = 0; i < p->stride; i++) {
-        still[i] = i < p->n ? exp(-other * x[i]) : 0;
-    }
-    for (int k = 0; k < n; k++) {
-        const double *moving = which == ALPHA ? t->left + k * p->stride : t->right + k * p->stride;
-        dph_surface_point trial = *best;
-        double *r = scratch + 3 * p->stride;
-
-        trial.theta[which] = nodes[k];
-        if (dph_surface_stopped(p)) {
-            *code = DPH_E_CANCELLED;
-            return 0;
-        }
-        if (isnan(dph_surface_inner(p, which == ALPHA ? moving : still,
-                                    which == ALPHA ? still : moving, delta, 4, trial.theta)) ||
-            !dph_surface_residuals(p, trial.theta, scratch, scratch + p->stride,
-                                   scratch + 2 * p->stride, r)) {
-            continue;
-        }
-        trial.objective = dph_surface_objective(p, r);
-        if (trial.objective < start.objective) {
-            start = trial;
-            found = 1;
-        }
-    }
-    if (found) {
-        start.iterations = 0;
-        *code = consider(f, scratch, &start, best);
-    }
-    return best->objective < before * (1 - SAME);
-}
-
-static int
-search(const fit *f, dph_surface_point *best, int64_t *n_minima)
-{
-    const dph_surface_problem *p = &f->problem;
-    dph_surface_candidates candidates;
-    dph_surface_table table = {.left = f->rest, .right = f->rest + DPH_SURFACE_NODES * p->stride};
-    double *scratch = f->rest + dph_surface_table_doubles(p->stride);
-    int code = DPH_OK;
-
-    *best = (dph_surface_point){.objective = INFINITY};
-    dph_surface_nodes(p, f->u_span, f->v_span, &table);
-    dph_surface_table_fill(p, &table);
-    code = dph_surface_scan(p, &table, scratch, &candidates);
-    *n_minima = candidates.n_minima;
-    for (int k = 0; k < candidates.n && code == DPH_OK; k++) {
-        dph_surface_point trial = {0};
-
-        memcpy(trial.theta, candidates.theta[k], sizeof trial.theta);
-        code = consider(f, scratch, &trial, best);
-    }
-    if (p->objective != DPH_OBJECTIVE_SQUARED && code == DPH_OK) {
-        code = from_squares(f, candidates.squares, scratch, best);
-    }
-    for (int round = 0; round < RESCANS && code == DPH_OK && isfinite(best->objective); round++) {
-        int better = 0;
-
-        for (int which = ALPHA; which <= BETA && code == DPH_OK; which++) {
-            if (p->is_free[which]) {
-                better |= rescan(f, &table, which, scratch, candidates.spread, best, &code);
-            }
-        }
-        if (!better) {
-            break;
-        }
-    }
-    if (code != DPH_OK) {
-        return code;
-    }
-    return isfinite(best->objective) && best->converged ? DPH_OK : DPH_E_NO_CONVERGENCE;
 }
 
 /* Variance of ln A = ln a + alpha ln N_centre, from the covariance of a and alpha. */
@@ -484,13 +353,13 @@ fit_one(const input *in, const dph_surface_options *options, double *scratch, dp
     int32_t status = prepare(in, options, scratch, &f);
 
     if (status == DPH_OK) {
-        status = search(&f, &best, &n_minima);
+        status = dph_surface_search(&f.problem, f.u_span, f.v_span, f.rest, &best, &n_minima);
     }
     if (status != DPH_OK) {
         no_law(out, f.problem.n, status);
         return;
     }
-    finish(&f, &best, n_minima, options, f.rest + dph_surface_table_doubles(f.problem.stride), out);
+    finish(&f, &best, n_minima, options, f.rest, out);
 }
 
 static int

@@ -4,35 +4,17 @@
 #include <string.h>
 
 #include "../base/lstsq.h"
+#include "surfacescan.h"
+#include "surfacestep.h"
 
 #define SIZE DPH_SURFACE_SIZE
-#define ALPHA DPH_SURFACE_ALPHA
 #define COLUMNS (SIZE + SIZE + 6) /* Jacobian, design, and g, h, f, r, rhs, weights */
-#define STEPS 300                 /* in the last round */
+#define STEPS 1000                /* in the last round; some valleys take hundreds */
 #define EARLY_STEPS 30            /* in the rounds before it */
 #define ROUND_FACTOR 0.25         /* thresholds of successive rounds */
 #define RIDGE 1e-7
+#define INNER 2        /* rounds of reweighting where the amounts are solved for anew */
 #define ROUNDING 4e-15 /* residuals below it are none */
-
-/* The problem about one theta. */
-typedef struct {
-    const dph_surface_problem *p;
-    double delta;
-    double theta[SIZE];
-    double objective; /* Huber's sum at this delta */
-    double *g, *h, *f, *r;
-    double *jacobian; /* [SIZE][stride]: derivatives of the model in the space of the residuals */
-    double *design;   /* [SIZE][n + SIZE] */
-    double *rhs;      /* [n + SIZE] */
-    int active[SIZE]; /* parameters that move */
-    int pinned[SIZE]; /* those at a bound that the last step wanted to leave through it */
-    int n_active;
-    double R[SIZE * SIZE];
-    double step[SIZE]; /* R x the reweighted least-squares step: minus the gradient in the metric */
-    double hessian[SIZE][SIZE]; /* in the metric */
-    double normal[SIZE][SIZE];  /* the Hessian as it is */
-    double length[SIZE];        /* of the weighted columns */
-} local;
 
 size_t
 dph_surface_polish_scratch(int64_t stride)
@@ -40,24 +22,28 @@ dph_surface_polish_scratch(int64_t stride)
     return (size_t)COLUMNS * ((size_t)stride + SIZE);
 }
 
-static local
+static dph_surface_local
 open(const dph_surface_problem *p, double *scratch)
 {
     size_t column = (size_t)p->stride + SIZE;
 
-    return (local){.p = p,
-                   .g = scratch,
-                   .h = scratch + column,
-                   .f = scratch + 2 * column,
-                   .r = scratch + 3 * column,
-                   .rhs = scratch + 4 * column,
-                   .jacobian = scratch + 6 * column,
-                   .design = scratch + (6 + SIZE) * column};
+    for (int64_t i = p->n; i < p->stride; i++) { /* the padding that reproject() reads */
+        scratch[i] = 0;
+        scratch[(int64_t)column + i] = 0;
+    }
+    return (dph_surface_local){.p = p,
+                               .g = scratch,
+                               .h = scratch + column,
+                               .f = scratch + 2 * column,
+                               .r = scratch + 3 * column,
+                               .rhs = scratch + 4 * column,
+                               .jacobian = scratch + 6 * column,
+                               .design = scratch + (6 + SIZE) * column};
 }
 
 /* Objective at theta, whose residuals stay in r; inf outside the domain. */
 static double
-value_at(local *l, const double *theta)
+value_at(dph_surface_local *l, const double *theta)
 {
     double value = INFINITY;
 
@@ -67,273 +53,10 @@ value_at(local *l, const double *theta)
     return isfinite(value) ? value : INFINITY;
 }
 
-/* Derivative of Huber's function over its argument: the weight of reweighted least squares. */
-static double
-weight(const local *l, double size)
-{
-    return size <= l->delta ? 1 : l->delta / size;
-}
-
-/* Which parameters move: free, with an effect, and not pressed against a bound. */
-static void
-choose_active(local *l)
-{
-    const dph_surface_problem *p = l->p;
-
-    l->n_active = 0;
-    for (int j = 0; j < SIZE; j++) {
-        double slope = 0;
-
-        l->active[j] = 0;
-        if (!p->is_free[j] || l->pinned[j] || (j >= ALPHA && l->theta[j - 2] == 0)) {
-            continue;
-        }
-        if (l->theta[j] <= p->lo[j] || l->theta[j] >= p->hi[j]) {
-            for (int64_t i = 0; i < p->n; i++) {
-                slope -=
-                    p->w[i] * weight(l, fabs(l->r[i])) * l->r[i] * l->jacobian[j * p->stride + i];
-            }
-            if (l->theta[j] <= p->lo[j] ? slope >= 0 : slope <= 0) {
-                continue;
-            }
-        }
-        l->active[j] = 1;
-        l->n_active++;
-    }
-}
-
-/* R and the step of reweighted least squares; ridge > 0 adds rows that keep the factor regular. */
-static int
-factor(local *l, double ridge)
-{
-    const dph_surface_problem *p = l->p;
-    int64_t rows = p->n + (ridge > 0 || p->n < l->n_active ? l->n_active : 0);
-    double step[SIZE];
-    int k = 0;
-
-    for (int64_t i = 0; i < p->n; i++) {
-        l->rhs[i] = sqrt(p->w[i] * weight(l, fabs(l->r[i])));
-    }
-    for (int j = 0; j < SIZE; j++) {
-        double *to = l->design + k * rows;
-        double squares = 0;
-
-        if (!l->active[j]) {
-            continue;
-        }
-        for (int64_t i = 0; i < p->n; i++) {
-            to[i] = l->rhs[i] * l->jacobian[j * p->stride + i];
-            squares += to[i] * to[i];
-        }
-        for (int64_t i = p->n; i < rows; i++) {
-            to[i] = i - p->n == k ? ridge * sqrt(squares) : 0;
-        }
-        k++;
-    }
-    for (int64_t i = 0; i < rows; i++) {
-        l->rhs[i] = i < p->n ? l->rhs[i] * l->r[i] : 0;
-    }
-    if (dph_lstsq(l->design, l->rhs, rows, k, step, l->R, NULL) != DPH_OK) {
-        return 0;
-    }
-    memcpy(l->step, l->rhs, (size_t)k * sizeof *l->step); /* the first entries of Q^T rhs */
-    return 1;
-}
-
-/* s = R^-T s R^-1 for a symmetric s. */
-static void
-into_metric(const local *l, double s[SIZE][SIZE])
-{
-    int k = l->n_active;
-
-    for (int pass = 0; pass < 2; pass++) { /* s = R^-T s, twice, with a transpose after each */
-        for (int col = 0; col < k; col++) {
-            for (int i = 0; i < k; i++) {
-                for (int j = 0; j < i; j++) {
-                    s[i][col] -= l->R[j * k + i] * s[j][col];
-                }
-                s[i][col] /= l->R[i * k + i];
-            }
-        }
-        for (int i = 0; i < k; i++) {
-            for (int j = 0; j < i; j++) {
-                double x = s[i][j];
-
-                s[i][j] = s[j][i];
-                s[j][i] = x;
-            }
-        }
-    }
-    for (int i = 0; i < k; i++) {
-        for (int j = 0; j < i; j++) {
-            s[i][j] = 0.5 * (s[i][j] + s[j][i]);
-            s[j][i] = s[i][j];
-        }
-    }
-}
-
-/* What the reweighted normal matrix lacks of the Hessian, and what that is in the metric. */
-static void
-fill_hessian(local *l)
-{
-    const dph_surface_problem *p = l->p;
-    double full[SIZE][SIZE] = {{0}};
-    double s[SIZE][SIZE] = {{0}};
-    int k = l->n_active;
-
-    for (int64_t i = 0; i < p->n; i++) {
-        double size = fabs(l->r[i]);
-        double w = p->w[i] * weight(l, size);
-        double psi = w * l->r[i];
-        double outer = (size <= l->delta ? 0 : -w) + (p->log_space ? psi : 0);
-        double ga = -psi * l->jacobian[1 * p->stride + i] * p->u[i];
-        double hb = -psi * l->jacobian[2 * p->stride + i] * p->v[i];
-        double at[SIZE];
-
-        for (int j = 0; j < SIZE; j++) {
-            at[j] = l->jacobian[j * p->stride + i];
-        }
-        for (int j = 0; j < SIZE; j++) {
-            for (int m = 0; m <= j; m++) {
-                full[j][m] += outer * at[j] * at[m];
-            }
-        }
-        full[3][1] -= ga;
-        full[4][2] -= hb;
-        full[3][3] += ga * p->u[i] * l->theta[DPH_SURFACE_A];
-        full[4][4] += hb * p->v[i] * l->theta[DPH_SURFACE_B];
-    }
-    for (int j = 0, row = 0; j < SIZE; j++) {
-        for (int m = 0, col = 0; m <= j && l->active[j]; m++) {
-            if (l->active[m]) {
-                s[row][col] = full[j][m];
-                s[col][row] = full[j][m];
-                col++;
-            }
-        }
-        row += l->active[j];
-    }
-    for (int i = 0; i < k; i++) {
-        for (int j = 0; j < k; j++) {
-            l->normal[i][j] = s[i][j];
-            for (int m = 0; m <= (i < j ? i : j); m++) {
-                l->normal[i][j] += l->R[m * k + i] * l->R[m * k + j];
-            }
-        }
-        l->length[i] = 0;
-        for (int j = 0; j <= i; j++) {
-            l->length[i] += l->R[j * k + i] * l->R[j * k + i];
-        }
-        l->length[i] = sqrt(l->length[i]);
-    }
-    into_metric(l, s);
-    for (int i = 0; i < k; i++) {
-        for (int j = 0; j < k; j++) {
-            l->hessian[i][j] = (i == j) + s[i][j];
-        }
-    }
-}
-
-/* Solve c x = b in place of b by Cholesky; 0 where the matrix is not positive definite. */
-static int
-solve(double c[SIZE][SIZE], double *b, int k)
-{
-    for (int i = 0; i < k; i++) {
-        for (int j = 0; j <= i; j++) {
-            for (int m = 0; m < j; m++) {
-                c[i][j] -= c[i][m] * c[j][m];
-            }
-            if (i > j) {
-                c[i][j] /= c[j][j];
-            } else if (c[i][i] > 1e-12) {
-                c[i][i] = sqrt(c[i][i]);
-            } else {
-                return 0;
-            }
-        }
-        for (int j = 0; j < i; j++) {
-            b[i] -= c[i][j] * b[j];
-        }
-        b[i] /= c[i][i];
-    }
-    for (int i = k - 1; i >= 0; i--) {
-        for (int j = i + 1; j < k; j++) {
-            b[i] -= c[j][i] * b[j];
-        }
-        b[i] /= c[i][i];
-    }
-    return 1;
-}
-
-/* The step d of the active parameters, and x = R d; 0 where the damped Hessian is not positive
- * definite. Without damping it is solved for in the metric, where nothing is squared; with it in
- * units of the columns' lengths, where the directions that the data say least about are held back
- * the most (Marquardt). */
-static int
-damped(const local *l, double mu, double *x, double *d)
-{
-    double c[SIZE][SIZE];
-    int k = l->n_active;
-
-    if (mu == 0) {
-        memcpy(c, l->hessian, sizeof c);
-        memcpy(x, l->step, (size_t)k * sizeof *x);
-        if (!solve(c, x, k)) {
-            return 0;
-        }
-        for (int i = k - 1; i >= 0; i--) {
-            d[i] = x[i];
-            for (int j = i + 1; j < k; j++) {
-                d[i] -= l->R[i * k + j] * d[j];
-            }
-            d[i] /= l->R[i * k + i];
-        }
-        return 1;
-    }
-    for (int i = 0; i < k; i++) {
-        d[i] = 0;
-        for (int j = 0; j < k; j++) {
-            c[i][j] = l->normal[i][j] / (l->length[i] * l->length[j]) + (i == j ? mu : 0);
-        }
-        for (int j = 0; j <= i; j++) {
-            d[i] += l->R[j * k + i] * l->step[j] / l->length[i];
-        }
-    }
-    if (!solve(c, d, k)) {
-        return 0;
-    }
-    for (int i = 0; i < k; i++) {
-        d[i] /= l->length[i];
-    }
-    for (int i = 0; i < k; i++) {
-        x[i] = 0;
-        for (int j = i; j < k; j++) {
-            x[i] += l->R[i * k + j] * d[j];
-        }
-    }
-    return 1;
-}
-
-/* Decrease that the quadratic model promises for the share t of x. */
-static double
-promised(const local *l, const double *x, double t)
-{
-    double linear = 0;
-    double quadratic = 0;
-
-    for (int i = 0; i < l->n_active; i++) {
-        linear += x[i] * l->step[i];
-        for (int j = 0; j < l->n_active; j++) {
-            quadratic += x[i] * l->hessian[i][j] * x[j];
-        }
-    }
-    return t * linear - 0.5 * t * t * quadratic;
-}
-
 /* theta + d, cut where it meets a bound; returns the share that was taken, the size of the
  * move relative to the parameters, and the parameter that met its bound, or -1. */
 static double
-move(const local *l, const double *d, double *trial, double *size, int *hit)
+move(const dph_surface_local *l, const double *d, double *trial, double *size, int *hit)
 {
     double full[SIZE] = {0};
     double t = 1;
@@ -366,8 +89,29 @@ move(const local *l, const double *d, double *trial, double *size, int *hit)
     return t;
 }
 
+/* Solve for (e, a, b) anew at the exponents of a trial that did badly: in the bent valleys between
+ * an exponent and its amount a straight step ends on the slopes. Returns the objective of the
+ * better of the two, whose residuals stay. */
+static double
+reproject(dph_surface_local *l, double value, double *trial)
+{
+    double projected[SIZE];
+    double found = INFINITY;
+
+    memcpy(projected, trial, sizeof projected);
+    if (!(dph_surface_inner(l->p, l->g, l->h, l->delta, INNER, projected) >= 0)) {
+        return value;
+    }
+    found = value_at(l, projected);
+    if (found < value) {
+        memcpy(trial, projected, sizeof projected);
+        return found;
+    }
+    return value_at(l, trial);
+}
+
 static int
-n_pinned(const local *l)
+n_pinned(const dph_surface_local *l)
 {
     int n = 0;
 
@@ -393,7 +137,7 @@ rounding_floor(const dph_surface_problem *p)
 
 /* Newton steps at one threshold, at most so many, until one is smaller than enough. */
 static int
-descend(local *l, int most, double enough, dph_surface_point *point)
+descend(dph_surface_local *l, int most, double enough, dph_surface_point *point)
 {
     double mu = 0;
     double last = INFINITY;
@@ -411,15 +155,15 @@ descend(local *l, int most, double enough, dph_surface_point *point)
         }
         point->iterations++;
         dph_surface_jacobian(l->p, l->theta, l->g, l->h, l->f, l->jacobian);
-        choose_active(l);
+        dph_surface_choose_active(l);
         if (l->n_active == 0 || l->objective == 0) {
             point->converged = 1;
             break;
         }
-        if ((l->p->n < l->n_active || !factor(l, 0)) && !factor(l, RIDGE)) {
+        if ((l->p->n < l->n_active || !dph_surface_factor(l, 0)) && !dph_surface_factor(l, RIDGE)) {
             return DPH_E_NO_CONVERGENCE;
         }
-        fill_hessian(l);
+        dph_surface_fill_hessian(l);
         while (!accepted) {
             double x[SIZE];
             double d[SIZE];
@@ -429,7 +173,7 @@ descend(local *l, int most, double enough, dph_surface_point *point)
             double t = 1;
             int hit = -1;
 
-            if (!damped(l, mu, x, d)) {
+            if (!dph_surface_damped(l, mu, x, d)) {
                 if (mu > 1e15) {
                     break;
                 }
@@ -441,8 +185,11 @@ descend(local *l, int most, double enough, dph_surface_point *point)
                 l->pinned[hit] = 1;
                 break;
             }
-            hope = promised(l, x, t);
+            hope = dph_surface_promised(l, x, t);
             value = value_at(l, trial);
+            if (l->objective - value < 0.25 * hope && size > 1e-6) {
+                value = reproject(l, value, trial);
+            }
             if (value < l->objective) {
                 double ratio = (l->objective - value) / hope;
 
@@ -471,9 +218,10 @@ descend(local *l, int most, double enough, dph_surface_point *point)
             double x[SIZE];
             double d[SIZE];
 
-            point->converged =
-                damped(l, 0, x, d) && promised(l, x, 1) <= fmax(1e-11 * l->objective, floor);
+            point->converged = dph_surface_damped(l, 0, x, d) &&
+                               dph_surface_promised(l, x, 1) <= fmax(1e-11 * l->objective, floor);
             l->objective = value_at(l, l->theta);
+            point->converged = point->converged || l->objective <= 4 * floor;
             return DPH_OK;
         }
         point->converged = size < enough;
@@ -483,7 +231,7 @@ descend(local *l, int most, double enough, dph_surface_point *point)
 }
 
 static int64_t
-count_inside(const local *l)
+count_inside(const dph_surface_local *l)
 {
     int64_t n = 0;
 
@@ -496,7 +244,7 @@ count_inside(const local *l)
 /* The least sum of absolute residuals usually passes through as many points as there are
  * parameters: solve for that. */
 static void
-through_points(local *l)
+through_points(dph_surface_local *l)
 {
     const dph_surface_problem *p = l->p;
     int at[SIZE];
@@ -555,7 +303,7 @@ through_points(local *l)
 int
 dph_surface_polish(const dph_surface_problem *p, double *scratch, dph_surface_point *point)
 {
-    local l = open(p, scratch);
+    dph_surface_local l = open(p, scratch);
     int absolute = p->objective == DPH_OBJECTIVE_ABSOLUTE;
     double spread = 0;
     double last = 0;

@@ -14,7 +14,7 @@
 #include "../base/status.h"
 
 #define DPH_SURFACE_SIZE 5 /* parameters */
-#define DPH_SURFACE_PAD 4  /* columns end in points of no weight, up to a multiple of this */
+#define DPH_SURFACE_PAD 8  /* columns end in points of no weight, up to a multiple of this */
 
 enum { DPH_SURFACE_E, DPH_SURFACE_A, DPH_SURFACE_B, DPH_SURFACE_ALPHA, DPH_SURFACE_BETA };
 enum { DPH_OBJECTIVE_HUBER, DPH_OBJECTIVE_SQUARED, DPH_OBJECTIVE_ABSOLUTE };
@@ -27,10 +27,12 @@ typedef struct {
     double *v;      /* centred ln D; ln D itself where B is fixed */
     double *y;      /* losses over `scale`; 1 in the padding */
     double *w;      /* weights; 0 in the padding */
-    double total;   /* sum of the weights */
-    int objective;  /* DPH_OBJECTIVE_* */
-    int log_space;  /* residuals are ln y - ln f, else y - f */
-    double delta;   /* Huber's threshold, in units of these residuals; inf for squares */
+    double *unit;  /* what a difference of losses is divided by to be a residual, inverted: 1 / y in
+                      log space (to first order), else 1 */
+    double total;  /* sum of the weights */
+    int objective; /* DPH_OBJECTIVE_* */
+    int log_space; /* residuals are ln y - ln f, else y - f */
+    double delta;  /* Huber's threshold, in units of these residuals; inf for squares */
     double lo[DPH_SURFACE_SIZE]; /* bounds of theta; equal where fixed */
     double hi[DPH_SURFACE_SIZE];
     int is_free[DPH_SURFACE_SIZE];

@@ -6,16 +6,19 @@
 #include "../base/veclog.h"
 
 #define LANES DPH_SURFACE_PAD
-#define ROUNDS 6 /* of reweighting at each node */
+#define NODES DPH_SURFACE_NODES
+#define FEW_ROUNDS 2 /* of reweighting at every node */
+#define ROUNDS 6     /* and at those that look good */
+#define GOOD 2.0     /* objective after a few rounds over the lowest one */
 
 /* Exponents times the range of their logs: dense where laws of interest differ most. */
-static const double nodes[DPH_SURFACE_NODES] = {0.02, 0.12, 0.35, 0.65, 1.0, 1.4,  1.9,  2.5,
-                                                3.2,  4.1,  5.2,  6.6,  8.5, 12.0, 20.0, 40.0};
+static const double nodes[NODES] = {0.02, 0.12, 0.35, 0.65, 1.0, 1.4,  1.9,  2.5,
+                                    3.2,  4.1,  5.2,  6.6,  8.5, 12.0, 20.0, 40.0};
 
 size_t
 dph_surface_table_doubles(int64_t stride)
 {
-    return 2 * (size_t)DPH_SURFACE_NODES * (size_t)stride;
+    return 2 * (size_t)NODES * (size_t)stride;
 }
 
 static int
@@ -27,7 +30,7 @@ place_nodes(double lo, double hi, double span, double *out)
         out[0] = lo;
         return 1;
     }
-    for (int k = 0; k < DPH_SURFACE_NODES; k++) {
+    for (int k = 0; k < NODES; k++) {
         double x = nodes[k] / span;
 
         out[n++] = x < lo ? lo : x > hi ? hi : x;
@@ -70,7 +73,7 @@ typedef struct {
  * threshold of infinity gives least squares. */
 DPH_CLONES static void
 accumulate(const dph_surface_problem *p, const double *g, const double *h, const double *c,
-           double delta, int relative, sums *out)
+           double delta, sums *out)
 {
     double s[10][LANES] = {{0}};
     double finite_delta = isinf(delta) ? 0 : delta;
@@ -80,7 +83,7 @@ accumulate(const dph_surface_problem *p, const double *g, const double *h, const
             double y = p->y[i + j];
             double x = g[i + j];
             double z = h[i + j];
-            double scale = relative ? 1 / y : 1;
+            double scale = p->unit[i + j];
             double r = (y - c[0] - c[1] * x - c[2] * z) * scale;
             double size = fabs(r);
             double near = 0.5 * size * size;
@@ -220,7 +223,7 @@ dph_surface_inner(const dph_surface_problem *p, const double *g, const double *h
     sums s;
 
     for (int k = 0; k <= rounds; k++) {
-        accumulate(p, g, h, c, delta, p->log_space, &s);
+        accumulate(p, g, h, c, delta, &s);
         if (!(s.objective >= lowest) && isfinite(s.objective)) {
             lowest = s.objective;
             memcpy(theta, c, sizeof c);
@@ -232,12 +235,83 @@ dph_surface_inner(const dph_surface_problem *p, const double *g, const double *h
     return lowest;
 }
 
+/* No neighbour, on either axis or across, is lower; the first of equals counts. */
+static int
+is_minimum(const dph_surface_table *t, double value[NODES][NODES], int j, int k)
+{
+    if (!isfinite(value[j][k])) {
+        return 0;
+    }
+    for (int a = j > 0 ? j - 1 : 0; a <= j + 1 && a < t->n_p; a++) {
+        for (int b = k > 0 ? k - 1 : 0; b <= k + 1 && b < t->n_q; b++) {
+            int earlier = a < j || (a == j && b < k);
+
+            if (value[a][b] < value[j][k] || (earlier && value[a][b] == value[j][k])) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* The local minima on the grid, lowest first, as many as there is room for; returns how many there
+ * are. */
+static int
+find_minima(const dph_surface_table *t, double value[NODES][NODES],
+            double theta[NODES][NODES][DPH_SURFACE_SIZE],
+            double out[DPH_SURFACE_CANDIDATES][DPH_SURFACE_SIZE], int *n)
+{
+    double values[DPH_SURFACE_CANDIDATES] = {0};
+    int found = 0;
+
+    *n = 0;
+    for (int j = 0; j < t->n_p; j++) {
+        for (int k = 0; k < t->n_q; k++) {
+            int at = *n;
+
+            if (!is_minimum(t, value, j, k)) {
+                continue;
+            }
+            found++;
+            while (at > 0 && value[j][k] < values[at - 1]) {
+                at--;
+            }
+            if (at >= DPH_SURFACE_CANDIDATES) {
+                continue;
+            }
+            *n += *n < DPH_SURFACE_CANDIDATES;
+            for (int i = *n - 1; i > at; i--) {
+                values[i] = values[i - 1];
+                memcpy(out[i], out[i - 1], sizeof out[i]);
+            }
+            values[at] = value[j][k];
+            memcpy(out[at], theta[j][k], sizeof out[at]);
+        }
+    }
+    return found;
+}
+
+/* Which node of one exponent is best at each node of the other. */
+static void
+find_best(const dph_surface_table *t, double value[NODES][NODES], dph_surface_candidates *out)
+{
+    for (int j = 0; j < t->n_p; j++) {
+        for (int k = 0; k < t->n_q; k++) {
+            if (value[j][k] < value[out->best_p[k]][k]) {
+                out->best_p[k] = j;
+            }
+            if (value[j][k] < value[j][out->best_q[j]]) {
+                out->best_q[j] = k;
+            }
+        }
+    }
+}
+
 /* Least squares at every node; the best of them sets the scale of the residuals. */
 static double
-scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
-             double value[DPH_SURFACE_NODES][DPH_SURFACE_NODES],
-             double theta[DPH_SURFACE_NODES][DPH_SURFACE_NODES][DPH_SURFACE_SIZE], double *work,
-             double *squares)
+scan_squares(const dph_surface_problem *p, const dph_surface_table *t, double value[NODES][NODES],
+             double theta[NODES][NODES][DPH_SURFACE_SIZE], double *work,
+             dph_surface_candidates *out)
 {
     const double *best = NULL;
     double lowest = INFINITY;
@@ -264,7 +338,8 @@ scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
     if (best == NULL) {
         return NAN;
     }
-    memcpy(squares, best, DPH_SURFACE_SIZE * sizeof *squares);
+    (void)find_minima(t, value, theta, out->squares, &out->n_squares);
+    find_best(t, value, out);
     for (int64_t i = 0; i < p->n; i++) {
         double f = best[0] + best[1] * exp(-best[3] * p->u[i]) + best[2] * exp(-best[4] * p->v[i]);
 
@@ -273,58 +348,45 @@ scan_squares(const dph_surface_problem *p, const dph_surface_table *t,
     return dph_surface_mean_abs(p, work);
 }
 
-/* No neighbour, on either axis or across, is lower; the first of equals counts. */
+/* Robust values in place of least squares, from their coefficients; 0 where stopped. */
 static int
-is_minimum(const dph_surface_table *t, double value[DPH_SURFACE_NODES][DPH_SURFACE_NODES], int j,
-           int k)
+reweighted(const dph_surface_problem *p, const dph_surface_table *t, double delta,
+           double value[NODES][NODES], double theta[NODES][NODES][DPH_SURFACE_SIZE])
 {
-    if (!isfinite(value[j][k])) {
-        return 0;
-    }
-    for (int a = j > 0 ? j - 1 : 0; a <= j + 1 && a < t->n_p; a++) {
-        for (int b = k > 0 ? k - 1 : 0; b <= k + 1 && b < t->n_q; b++) {
-            int earlier = a < j || (a == j && b < k);
+    double lowest = INFINITY;
 
-            if (value[a][b] < value[j][k] || (earlier && value[a][b] == value[j][k])) {
-                return 0;
+    for (int pass = 0; pass < 2; pass++) {
+        int rounds = pass == 0 ? FEW_ROUNDS : ROUNDS - FEW_ROUNDS;
+        double most = pass == 0 ? INFINITY : GOOD * lowest;
+
+        for (int j = 0; j < t->n_p; j++) {
+            for (int k = 0; k < t->n_q; k++) {
+                if (dph_surface_stopped(p)) {
+                    return 0;
+                }
+                if (pass == 1 && !(value[j][k] <= most)) {
+                    continue;
+                }
+                value[j][k] =
+                    dph_surface_inner(p, t->left + j * p->stride, t->right + k * p->stride, delta,
+                                      rounds, theta[j][k]);
+                lowest = fmin(lowest, value[j][k]);
             }
         }
     }
     return 1;
 }
 
-static void
-keep(dph_surface_candidates *out, double *values, const double *theta, double value)
-{
-    int at = out->n;
-
-    out->n_minima++;
-    while (at > 0 && value < values[at - 1]) {
-        at--;
-    }
-    if (at >= DPH_SURFACE_CANDIDATES) {
-        return;
-    }
-    out->n += out->n < DPH_SURFACE_CANDIDATES;
-    for (int i = out->n - 1; i > at; i--) {
-        values[i] = values[i - 1];
-        memcpy(out->theta[i], out->theta[i - 1], sizeof out->theta[i]);
-    }
-    values[at] = value;
-    memcpy(out->theta[at], theta, sizeof out->theta[at]);
-}
-
 int
 dph_surface_scan(const dph_surface_problem *p, const dph_surface_table *t, double *work,
                  dph_surface_candidates *out)
 {
-    double value[DPH_SURFACE_NODES][DPH_SURFACE_NODES];
-    double theta[DPH_SURFACE_NODES][DPH_SURFACE_NODES][DPH_SURFACE_SIZE];
-    double values[DPH_SURFACE_CANDIDATES] = {0};
+    double value[NODES][NODES];
+    double theta[NODES][NODES][DPH_SURFACE_SIZE];
     double delta = p->delta;
 
     *out = (dph_surface_candidates){0};
-    out->spread = scan_squares(p, t, value, theta, work, out->squares);
+    out->spread = scan_squares(p, t, value, theta, work, out);
     if (dph_surface_stopped(p)) {
         return DPH_E_CANCELLED;
     }
@@ -335,21 +397,9 @@ dph_surface_scan(const dph_surface_problem *p, const dph_surface_table *t, doubl
     if (p->objective == DPH_OBJECTIVE_ABSOLUTE || delta < 0.1 * out->spread) {
         delta = 0.1 * out->spread;
     }
-    for (int j = 0; j < t->n_p && p->objective != DPH_OBJECTIVE_SQUARED; j++) {
-        for (int k = 0; k < t->n_q; k++) {
-            if (dph_surface_stopped(p)) {
-                return DPH_E_CANCELLED;
-            }
-            value[j][k] = dph_surface_inner(p, t->left + j * p->stride, t->right + k * p->stride,
-                                            delta, ROUNDS, theta[j][k]);
-        }
+    if (p->objective != DPH_OBJECTIVE_SQUARED && !reweighted(p, t, delta, value, theta)) {
+        return DPH_E_CANCELLED;
     }
-    for (int j = 0; j < t->n_p; j++) {
-        for (int k = 0; k < t->n_q; k++) {
-            if (is_minimum(t, value, j, k)) {
-                keep(out, values, theta[j][k], value[j][k]);
-            }
-        }
-    }
+    out->n_minima = find_minima(t, value, theta, out->theta, &out->n);
     return out->n > 0 ? DPH_OK : DPH_E_NO_CONVERGENCE;
 }

@@ -37,10 +37,13 @@ void dph_surface_table_fill(const dph_surface_problem *p, dph_surface_table *t);
 
 typedef struct {
     double theta[DPH_SURFACE_CANDIDATES][DPH_SURFACE_SIZE];
-    double squares[DPH_SURFACE_SIZE]; /* the best least-squares node */
-    int n;                            /* how many there are, best first */
-    int n_minima;                     /* local minima on the grid, of which these are the best */
-    double spread;                    /* mean |residual| of the best least-squares node */
+    int n;        /* how many there are, best first */
+    int n_minima; /* local minima on the grid, of which these are the best */
+    double squares[DPH_SURFACE_CANDIDATES][DPH_SURFACE_SIZE]; /* the same of least squares */
+    int n_squares;
+    double spread;                 /* mean |residual| of the best least-squares node */
+    int best_p[DPH_SURFACE_NODES]; /* of least squares, at each node of the other exponent */
+    int best_q[DPH_SURFACE_NODES];
 } dph_surface_candidates;
 
 /* Scan the whole grid; work double[stride]. DPH_OK, DPH_E_CANCELLED, or DPH_E_NO_CONVERGENCE where
