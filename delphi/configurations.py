@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,26 @@ class OptimalConfigurations:
         unit = loss_unit(name)
         return f"{name}, {unit}" if unit else name
 
+    @cached_property
+    def exponents(self) -> pd.DataFrame:
+        """How params and tokens of the table grow with compute, as `IsoflopLadder.exponents`.
+
+        Of the optima that the ladder uses. Those it keeps although they lie outside the runs
+        (``keep="all"``) count where the table has them, not where they were moved to.
+        """
+        fits, own = self.ladder.fits.reset_index(drop=True), self.table
+        there = np.isfinite(own["tokens"].to_numpy(float))
+        kept = fits["used"].to_numpy(bool)
+        moved = fits.assign(
+            tokens_star=np.where(there, own["tokens"], fits["tokens_star"]),
+            params_star=np.where(there, own["params"], fits["params_star"]),
+            used=kept & there,
+        )
+        outside = kept & (fits["status_code"].to_numpy() & bits("clipped") != 0)
+        if not outside.any():
+            return self.ladder.exponents
+        return replace(self.ladder, fits=moved).exponents
+
     def summary(self) -> str:
         """The table as text, a paragraph a suite."""
         lines = []
@@ -72,7 +93,7 @@ class OptimalConfigurations:
                     f"  {flops(row.budget):>8} {count(row.params):>9} {count(row.tokens):>9}"
                     f" {_number(row.ratio, 1):>13} {_number(row.loss, 4):>9}  {row.flag}".rstrip()
                 )
-            growth = self.ladder.exponents
+            growth = self.exponents
             for row in growth[growth["suite"] == suite].itertuples():
                 lines.append(f"  {_growth(row)}")
         return "\n".join(lines)
@@ -99,7 +120,7 @@ class OptimalConfigurations:
 
     def _repr_html_(self) -> str:
         shown = self.table[["suite", "budget", *_VALUES, "loss", "flag"]]
-        notes = [_growth(row) for row in self.ladder.exponents.itertuples()]
+        notes = [_growth(row) for row in self.exponents.itertuples()]
         return block(
             "Optimal configurations", facts={"loss": self.loss_name}, tables={"": shown},
             notes=notes,

@@ -176,3 +176,29 @@ def test_published_optima_in_their_own_conventions(data_dir):
     assert (laws["n"] >= 3).all()
     assert laws["alpha"].between(0.02, 0.5).all()
     assert runs.attrs["delphi"]["loss_column"] == "val_bpb"
+
+
+@pytest.mark.filterwarnings("ignore::delphi.FitWarning")
+def test_growth_of_all_vertices_is_a_line_through_what_the_table_has(caches_dir):
+    ladder = delphi.fit_isoflops(nanochat(caches_dir), curve="parabola", keep="all")
+    best = delphi.optimal_configurations(ladder)
+    assert "clipped" in " ".join(best.table["status"])
+    for quantity in ("params", "tokens"):
+        row = best.exponents.set_index("quantity").loc[f"{quantity}_star"]
+        x, y = np.log10(best.table["compute"]), np.log10(best.table[quantity])
+        assert row["exponent"] == pytest.approx(np.polyfit(x, y, 1)[0])
+        assert row["n"] == len(best.table)
+        assert f"{quantity} ~ C^{row['exponent']:.3f}" in best.summary()
+    # The vertices of the notebook's own parabolas in log params grow alike.
+    vertices = []
+    for budget, rows in ladder.runs.groupby("budget"):
+        a, b, _ = np.polyfit(np.log10(rows["params"]), rows["loss"], 2)
+        vertices.append((np.log10(budget), -b / (2 * a)))
+    slope = np.polyfit(*np.array(vertices).T, 1)[0]
+    growth = best.exponents.set_index("quantity")
+    assert growth.loc["params_star", "exponent"] == pytest.approx(slope, abs=0.01)
+
+
+def test_growth_is_the_ladders_where_nothing_is_clipped(ladder):
+    best = delphi.optimal_configurations(ladder)
+    pd.testing.assert_frame_equal(best.exponents, ladder.exponents)

@@ -100,3 +100,27 @@ def test_any_tasks_with_intervals():
     assert len(curve_figure(fits["two"].curve).data) == 2
     with pytest.raises(ValueError, match="no task"):
         emergence([])
+
+
+def test_a_floor_of_zero_leaves_the_panels_as_they_are():
+    """A law in which every loss reaches 0 must not stretch its axis without end."""
+    warnings.simplefilter("ignore", FitWarning)
+    C = np.geomspace(3e18, 1e23, 10)
+    z = 1.35 * (C / 3e18) ** -0.08
+    frame = pd.DataFrame({"task": "GSM8K", "model": "m", "compute": C, "soft": z,
+                          "hard": delphi.richards(-z, 9.0, -0.8, 1.0, 0.0, 0.9),
+                          "n_problems": 1319, "pool": False})  # fmt: skip
+    fits = delphi.fit_downstreams(frame)
+    assert fits["GSM8K"].law.L_inf < 0.02
+    for narrow in (False, True):
+        fig = emergence(fits, mobile=narrow)
+        for axis in (fig.layout.yaxis, fig.layout.xaxis2):
+            low, high = sorted(axis.range)
+            assert np.isfinite([low, high]).all()
+            assert 10**low > 0.2 * z.min()
+            assert 10**high >= z.max()
+        # Held-out runs half a decade apart have their labels on both sides.
+        sides = next(t.textposition for t in fig.data if t.mode == "lines+text")
+        assert {"middle left", "middle right"} <= set(sides)
+        assert fig.layout.updatemenus[0].direction == "down"
+        assert fig.layout.template.layout.font.family

@@ -1,5 +1,7 @@
 """One suite against another, where the answer is known."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,52 @@ def test_bad_arguments():
             effective_speedup(*arguments)
     with pytest.raises(DataError, match="level"):
         effective_speedup(good, good, 1e21, level=95)
+
+
+def test_the_figure_has_the_factor_and_the_probability():
+    pytest.importorskip("plotly")
+    result = effective_speedup(law(2.0), law(), at=[1e22, 1e21])
+    fig = result.plot()
+    first, second = fig.data
+    assert list(first.x) == [1e21, 1e22]  # in order, whatever was asked for
+    table = result.table.sort_values("compute")
+    assert list(first.y) == table["mid"].tolist()
+    np.testing.assert_allclose(first.error_y.array, table["high"] - table["mid"])
+    np.testing.assert_allclose(first.error_y.arrayminus, table["mid"] - table["low"])
+    assert list(second.y) == [1.0, 1.0]
+    assert result.plot(mobile=True).layout.margin.l < fig.layout.margin.l
+
+
+def test_the_figure_says_what_is_never_reached():
+    pytest.importorskip("plotly")
+    fig = effective_speedup(law(floor=1.2), law(floor=2.2), at=[1e19, 1e24]).plot()
+    never = next(trace for trace in fig.data if trace.name == "not reached")
+    assert list(never.x) == [1e24]
+    assert all(np.isfinite(trace.y).all() for trace in fig.data if len(trace.y))
+    top = 10 ** fig.layout.yaxis.range[1]
+    assert never.y[0] < top
+
+
+def test_a_crossing_is_shaded():
+    pytest.importorskip("plotly")
+    noise = 1e-5 * np.array([1, -1, 0.5, -0.5, 1, -1, 0.2])
+    steep = fit_posterior(C7, 1.8 + 1600 * 1e22**0.01 * C7**-0.17 + noise, n_draws=1000)
+    result = effective_speedup(steep, law(), at=1e21)
+    fig = result.plot()
+    areas = [shape for shape in fig.layout.shapes if shape.type == "rect"]
+    if result.crossing["share"] >= 0.5:
+        assert [(a.x0, a.x1) for a in areas] == [
+            (result.crossing["low"], result.crossing["high"])
+        ] * 2
+    else:
+        assert areas == []
+
+
+def test_a_posterior_as_a_dict():
+    posterior = law(n_draws=50)
+    plain = posterior.to_dict()
+    assert plain["n"] == 7
+    assert plain["status"] == posterior.status
+    assert plain["draws"]["alpha"] == posterior.draws["alpha"].tolist()
+    assert set(plain["draws"]) == set(posterior.draws.dtype.names)
+    assert json.loads(json.dumps(plain))["compute_min"] == C7[0]

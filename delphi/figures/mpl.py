@@ -143,7 +143,7 @@ def optimum_growth(
     Parameters
     ----------
     best : OptimalConfigurations
-        From `delphi.optimal_configurations`; the exponents are its ladder's.
+        From `delphi.optimal_configurations`; the exponents are its own.
     quantity : {"params", "tokens"}
     suite : str, optional
         One suite; the first twelve by default.
@@ -176,7 +176,7 @@ def optimum_growth(
     fig, ax = _axes(ax, (5.0, 4.4))
     colours = suite_colours(every)
     symbol = "N" if quantity == "params" else "D"
-    growth = best.ladder.exponents
+    growth = best.exponents
     growth = growth[growth["quantity"] == f"{quantity}_star"].set_index("suite")
     flagged = False
     for name in suites:

@@ -60,7 +60,6 @@ def speedup_curve(speedup: Speedup, *, mobile: bool = False) -> go.Figure:
         rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.62, 0.38]
     )
     colour, level = theme.SUITE_COLOURS[0], float(table["level"].iloc[0])
-    _add_crossing(fig, speedup)
     reached = np.isfinite(mid)
     name = f"median and {level:.0%} interval"
     said = table[["low", "high", "p_better", "unreachable"]].to_numpy(float)
@@ -75,8 +74,8 @@ def speedup_curve(speedup: Speedup, *, mobile: bool = False) -> go.Figure:
             line={"color": colour, "width": 1.5}, marker={"size": 7, "color": colour},
             error_y={
                 "type": "data", "symmetric": False, "color": colour, "thickness": 1.4, "width": 5,
-                "array": (ends - mid)[reached].tolist(),
-                "arrayminus": (mid - low)[reached].tolist(),
+                "array": (ends[reached] - mid[reached]).tolist(),
+                "arrayminus": (mid[reached] - low[reached]).tolist(),
             },
             customdata=said[reached].tolist(), hovertemplate=hover,
         ), row=1, col=1,
@@ -100,6 +99,7 @@ def speedup_curve(speedup: Speedup, *, mobile: bool = False) -> go.Figure:
             hovertemplate="%{x:.3e} FLOPs<br>ahead with probability %{y:.2f}<extra></extra>",
         ), row=2, col=1,
     )  # fmt: skip
+    _add_crossing(fig, speedup)
     rule = {"color": theme.RULE, "width": 1, "dash": "dot"}
     fig.add_hline(y=1.0, line=rule, row=1, col=1)
     fig.add_hline(y=0.5, line=rule, row=2, col=1)
