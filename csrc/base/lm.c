@@ -294,22 +294,39 @@ note_bounds(const state *s, dph_lm_result *out)
     }
 }
 
-/* Move by a step in scaled free coordinates, projected onto the box; step becomes what was done. */
+/* Move by a step in scaled free coordinates, projected onto the box; step becomes what was done,
+ * its straight part where the box does not shorten it. */
 static int
 move(const state *s, const double *theta, double *step, double *to)
 {
+    const dph_lm_problem *p = s->problem;
+    double straight[DPH_LM_MAX] = {0};
     int moved = 0;
 
-    for (int j = 0; j < s->problem->n_params; j++) {
-        to[j] = theta[j];
+    for (int k = 0; k < s->n_free; k++) {
+        int j = s->free[k];
+
+        straight[j] = step[k] / (s->scale[j] > 0 ? s->scale[j] : 1);
+    }
+    for (int j = 0; j < p->n_params; j++) {
+        to[j] = theta[j] + straight[j];
+    }
+    if (p->retract != NULL) {
+        p->retract(theta, straight, to, p->ctx);
+    }
+    for (int j = 0; j < p->n_params; j++) {
+        double end = straight[j] != 0 ? into_box(p, j, to[j]) : theta[j];
+
+        if (p->retract == NULL || end != to[j]) {
+            straight[j] = end - theta[j];
+        }
+        to[j] = end;
+        moved |= end != theta[j];
     }
     for (int k = 0; k < s->n_free; k++) {
         int j = s->free[k];
-        double scale = s->scale[j] > 0 ? s->scale[j] : 1;
 
-        to[j] = into_box(s->problem, j, theta[j] + step[k] / scale);
-        step[k] = (to[j] - theta[j]) * scale;
-        moved |= to[j] != theta[j];
+        step[k] = straight[j] * (s->scale[j] > 0 ? s->scale[j] : 1);
     }
     return moved;
 }

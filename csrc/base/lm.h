@@ -18,8 +18,12 @@
  * jacobian[n_params][n], column after column. Values that are not finite mean: not defined here. */
 typedef void (*dph_residuals)(const double *theta, double *r, double *jacobian, void *ctx);
 
+/* Where a step from theta ends: theta + step but for second-order terms, into to[n_params]. */
+typedef void (*dph_retraction)(const double *theta, const double *step, double *to, void *ctx);
+
 typedef struct {
     dph_residuals residuals;
+    dph_retraction retract; /* bends steps along a valley; NULL: they are straight */
     void *ctx;
     int64_t n; /* residuals, >= n_params */
     int n_params;

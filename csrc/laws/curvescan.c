@@ -7,6 +7,9 @@
 
 #define MOST_HALVES 40
 #define N_SHAPES 4
+#define QUICK_SHAPES 2 /* the first of them */
+#define QUICK_FIRST 2  /* steepnesses of the quick scan */
+#define QUICK_LAST 4
 #define N_GENTLE 5 /* of the steepnesses */
 #define FITTED 0.1 /* share of the variance left at which a gentle curve fits */
 #define N_FLAT 7   /* locations of the flattest curves, over the whole box */
@@ -122,10 +125,10 @@ within(double value, double lo, double hi)
 
 int
 dph_scan_curves(const dph_richards_data *data, const double *weights, const double *box,
-                double x_min, double x_max, double variance, dph_scan_start *starts)
+                double x_min, double x_max, double variance, int quick, dph_scan_start *starts)
 {
-    static const double shapes[N_SHAPES] = {0.25, 1, 4, 16};
-    static const summer summers[N_SHAPES] = {quarter, one, four, sixteen};
+    static const double shapes[N_SHAPES] = {1, 4, 0.25, 16};
+    static const summer summers[N_SHAPES] = {one, four, quarter, sixteen};
     int64_t n = data->n;
     double *E = data->work;
     double *wd = data->work + n;
@@ -141,7 +144,7 @@ dph_scan_curves(const dph_richards_data *data, const double *weights, const doub
         wd[i] = weights[i] * d;
         total += wd[i] * d;
     }
-    for (int s = 0; s < N_STEEP; s++) {
+    for (int s = quick ? QUICK_FIRST : 0; s < (quick ? QUICK_LAST + 1 : N_STEEP); s++) {
         double k = within(steepness[s] / width, box[0], box[4]);
         double ln_k = log(k);
         int n_halves = s == 0 ? N_FLAT : (int)within(0.35 * k * width + 5, 6, MOST_HALVES);
@@ -159,7 +162,7 @@ dph_scan_curves(const dph_richards_data *data, const double *weights, const doub
             E[i] = within(-k * (data->x[i] - middle), -300, 300);
         }
         dph_exp_many(E, E, n);
-        for (int v = 0; v < N_SHAPES; v++) {
+        for (int v = 0; v < (quick ? QUICK_SHAPES : N_SHAPES); v++) {
             double shape = within(shapes[v], box[2], box[6]);
             double shift = log(expm1(log(2) / shapes[v])) / k;
             dph_scan_start row[MOST_HALVES];

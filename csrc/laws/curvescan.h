@@ -21,8 +21,9 @@ typedef struct {
  *
  * weights   double[n] of the squared residuals;  box  see richards.h;  uses data->work[2 n]
  * variance  weighted sum of squares about the weighted mean
+ * quick     a third of the work: enough where the points show one curve
  */
 int dph_scan_curves(const dph_richards_data *data, const double *weights, const double *box,
-                    double x_min, double x_max, double variance, dph_scan_start *starts);
+                    double x_min, double x_max, double variance, int quick, dph_scan_start *starts);
 
 #endif

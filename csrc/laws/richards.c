@@ -8,15 +8,21 @@
 #include "richards_residuals.h"
 
 #define SHORT_STEPS 12
+#define MEDIUM_STEPS 40
 #define LONG_STEPS 2000
+#define QUICK_STARTS 5
 #define ROUGH 1e-4 /* relative offset at which two sums are within 1e-8 of their minima */
 #define TOLERANCE 1e-7
 #define VALLEY 1e-3 /* standard errors that a Gauss-Newton step would still move */
-#define FINALISTS 6
+#define FINALISTS 12
+#define CORNERS 4
 #define SAME 1e-7
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
+#define EDGE 0.05    /* share of the rise at either end that is no slope */
+#define MOST_SHOWN 8 /* points on the slope that settle where it is */
+#define SHAPE_BITS 7 /* k, x0 and v */
 
 enum { LN_K, X0, LN_V, CEILING, N_COEFFICIENTS };
 
@@ -59,7 +65,7 @@ dph_richards_box(double x_min, double x_max, double floor, double *box)
 size_t
 dph_richards_scratch(int64_t n)
 {
-    return (size_t)(dph_lm_scratch(n, N_COEFFICIENTS) + 6 * n);
+    return (size_t)(dph_lm_scratch(n, N_COEFFICIENTS) + (DPH_RICHARDS_WORK + 1) * n);
 }
 
 static void
@@ -180,6 +186,7 @@ prepare(task *t)
     t->lo[LN_V] = log(t->box[2]);
     t->hi[LN_V] = log(t->box[6]);
     t->problem = (dph_lm_problem){.residuals = dph_richards_residuals,
+                                  .retract = dph_richards_retract,
                                   .ctx = &t->data,
                                   .n = n,
                                   .n_params = N_COEFFICIENTS,
@@ -188,66 +195,151 @@ prepare(task *t)
                                   .noise = ROUNDING * sqrt(level)};
 }
 
-/* Refine the starts: a few steps each, then the best few to the end. */
-static dph_lm_result
-search(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_options *options,
-       int32_t *n_refined)
+/* Whether a minimum is sharp, inside the box, and has enough points on its slope: a curve that
+ * passes between two points, or ends at a bound, has rivals elsewhere that fit about as well. */
+static int
+shown_by_points(const task *t, const dph_lm_result *fit)
 {
-    dph_lm_result found[DPH_SCAN_STARTS];
-    dph_lm_result best = {.rss = INFINITY, .ending = DPH_LM_GAVE_UP};
-    int order[DPH_SCAN_STARTS];
-    int n_found = 0;
-    int n_equal = 0;
-    int n_shapes = 0; /* agreeing starts of another shape than the best one */
-    double first_shape = NAN;
+    double k = exp(fit->theta[LN_K]);
+    double v = exp(fit->theta[LN_V]);
+    double low = dph_richards_x(EDGE, k, fit->theta[X0], v, 0, 1);
+    double high = dph_richards_x(1 - EDGE, k, fit->theta[X0], v, 0, 1);
+    int on_slope = 0;
 
-    for (int s = 0; s < n_starts; s++) {
+    if (fit->ending != DPH_LM_SHARP || ((fit->at_lo | fit->at_hi) & SHAPE_BITS) != 0) {
+        return 0;
+    }
+    for (int64_t i = 0; i < t->data.n; i++) {
+        on_slope += t->data.x[i] > low && t->data.x[i] < high;
+    }
+    return on_slope >= MOST_SHOWN;
+}
+
+#define MOST_FOUND (QUICK_STARTS + DPH_SCAN_STARTS + CORNERS)
+
+/* Minima found so far, and how far the best of them agree. */
+typedef struct {
+    dph_lm_result found[MOST_FOUND];
+    int order[MOST_FOUND]; /* by sum of squares */
+    int n;
+    int n_equal;
+    int n_shapes; /* agreeing starts of another shape than the first of them */
+    double first_shape;
+} minima;
+
+static void
+add(minima *m, const task *t, const dph_lm_result *one, double ln_v)
+{
+    int place = m->n;
+
+    if (one->ending != DPH_LM_GAVE_UP && one->rss <= EASY * t->total) {
+        if (m->n > 0 && fabs(one->rss - m->found[m->order[0]].rss) <= SAME * one->rss) {
+            m->n_equal++;
+            m->n_shapes += ln_v != m->first_shape;
+        } else if (m->n == 0 || one->rss < m->found[m->order[0]].rss) {
+            m->n_equal = 0; /* a better minimum: the agreement was about another one */
+            m->n_shapes = 0;
+            m->first_shape = ln_v;
+        }
+    }
+    m->found[m->n] = *one;
+    while (place > 0 && m->found[m->order[place - 1]].rss > one->rss) {
+        m->order[place] = m->order[place - 1];
+        place--;
+    }
+    m->order[place] = m->n++;
+}
+
+static void
+go_on(task *t, dph_lm_result *one, int max_steps, double tolerance)
+{
+    double theta[N_COEFFICIENTS];
+
+    for (int j = 0; j < N_COEFFICIENTS; j++) {
+        theta[j] = one->theta[j];
+    }
+    dph_lm(&t->problem, theta, max_steps, tolerance, t->scratch, one);
+}
+
+static int
+stopped(const dph_richards_options *options)
+{
+    return options->stopped != NULL && atomic_load(options->stopped);
+}
+
+/* A few steps from every start; 1 as soon as two of them agree on what the points show. */
+static int
+explore(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_options *options,
+        minima *m)
+{
+    for (int s = 0; s < n_starts && !stopped(options); s++) {
         double theta[N_COEFFICIENTS] = {starts[s].ln_k, starts[s].x0, starts[s].ln_v,
                                         starts[s].ceiling};
         dph_lm_result one;
-        int place = n_found;
 
-        if (options->stopped != NULL && atomic_load(options->stopped)) {
-            return best;
-        }
         dph_lm(&t->problem, theta, SHORT_STEPS, ROUGH, t->scratch, &one);
-        *n_refined += 1;
         if (!isfinite(one.rss)) {
             continue;
         }
-        if (one.ending != DPH_LM_GAVE_UP && one.rss <= EASY * t->total) {
-            if (n_found > 0 && fabs(one.rss - found[order[0]].rss) <= SAME * one.rss) {
-                n_equal++;
-                n_shapes += starts[s].ln_v != first_shape;
-            } else if (n_found == 0 || one.rss < found[order[0]].rss) {
-                n_equal = 0; /* a better minimum: the agreement was about another one */
-                n_shapes = 0;
-                first_shape = starts[s].ln_v;
-            }
-        }
-        found[n_found] = one;
-        while (place > 0 && found[order[place - 1]].rss > one.rss) {
-            order[place] = order[place - 1];
-            place--;
-        }
-        order[place] = n_found++;
-        if (n_equal >= 1 && n_shapes >= 1 && found[order[0]].ending == DPH_LM_SHARP) {
-            break;
+        add(m, t, &one, starts[s].ln_v);
+        if (m->n_equal >= 1 && m->n_shapes >= 1 && shown_by_points(t, &m->found[m->order[0]])) {
+            return 1;
         }
     }
-    for (int s = 0; s < n_found && s < FINALISTS; s++) {
-        dph_lm_result one = found[order[s]];
+    return 0;
+}
 
-        if (options->stopped != NULL && atomic_load(options->stopped)) {
-            return best;
-        }
-        if (one.ending == DPH_LM_GAVE_UP || s == 0) {
-            double theta[N_COEFFICIENTS];
+/* Starts in corners of the box, for rises of which the data are one end. */
+static void
+corner_starts(const task *t, dph_scan_start *starts)
+{
+    double width = t->x.max - t->x.min;
+    double top = fmin(fmax(t->y.max, t->box[3]), t->box[7]);
+    double gentle = log(1.5 / width);
+    double steep = log(5 / width);
 
-            for (int j = 0; j < N_COEFFICIENTS; j++) {
-                theta[j] = one.theta[j];
+    starts[0] = (dph_scan_start){t->lo[LN_K], t->hi[X0], log(2), top, 0};
+    starts[1] = (dph_scan_start){gentle, t->hi[X0], t->lo[LN_V], top, 0};
+    starts[2] = (dph_scan_start){steep, t->x.min + 0.5 * width, t->lo[LN_V], top, 0};
+    starts[3] = (dph_scan_start){steep, t->x.max, t->lo[LN_V], top, 0};
+}
+
+/* The lowest minimum: from a quick scan where the points show one curve, else from a full scan. */
+static dph_lm_result
+search(task *t, const dph_richards_options *options, int32_t *n_refined)
+{
+    dph_scan_start starts[DPH_SCAN_STARTS + CORNERS];
+    dph_lm_result best = {.rss = INFINITY, .ending = DPH_LM_GAVE_UP};
+    minima m = {.n = 0, .first_shape = NAN};
+    int n_starts =
+        dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total, 1, starts);
+    int n_finalists = 1;
+
+    if (!explore(t, starts, n_starts < QUICK_STARTS ? n_starts : QUICK_STARTS, options, &m)) {
+        n_starts =
+            dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total, 0, starts);
+        t->data.at[0] = NAN; /* the scan used its arrays */
+        corner_starts(t, starts + n_starts);
+        if (!explore(t, starts, n_starts + CORNERS, options, &m)) {
+            minima sure = {.n = 0, .first_shape = NAN};
+
+            for (int s = 0; s < m.n && !stopped(options); s++) {
+                if (m.found[s].ending == DPH_LM_GAVE_UP) {
+                    go_on(t, &m.found[s], MEDIUM_STEPS, ROUGH);
+                }
+                add(&sure, t, &m.found[s], 0);
             }
-            dph_lm(&t->problem, theta, LONG_STEPS, TOLERANCE, t->scratch, &one);
+            sure.n = stopped(options) ? 0 : sure.n;
+            m = sure;
+            n_finalists = FINALISTS;
+        }
+    }
+    *n_refined = m.n;
+    for (int s = 0; s < m.n && s < n_finalists && !stopped(options); s++) {
+        dph_lm_result one = m.found[m.order[s]];
+
+        if (one.ending == DPH_LM_GAVE_UP || s == 0) {
+            go_on(t, &one, LONG_STEPS, TOLERANCE);
         }
         if (one.rss < best.rss) {
             best = one;
@@ -334,16 +426,15 @@ dph_richards_fit(const dph_richards_batch *batch, int64_t begin, int64_t end,
                            .problems = batch->problems != NULL ? batch->problems + first : NULL,
                            .n = n,
                            .floor = batch->floors[g],
-                           .work = scratch},
-                  .weights = scratch + 5 * n,
-                  .scratch = scratch + 6 * n};
-        dph_scan_start starts[DPH_SCAN_STARTS];
+                           .work = scratch,
+                           .at = {NAN}},
+                  .weights = scratch + DPH_RICHARDS_WORK * n,
+                  .scratch = scratch + (DPH_RICHARDS_WORK + 1) * n};
         dph_lm_result best;
         int32_t status = DPH_OK;
         int32_t n_refined = 0;
-        int n_starts = 0;
 
-        if (options->stopped != NULL && atomic_load(options->stopped)) {
+        if (stopped(options)) {
             no_curve(&out[g], n, t.data.floor, DPH_E_CANCELLED);
             continue;
         }
@@ -355,8 +446,7 @@ dph_richards_fit(const dph_richards_batch *batch, int64_t begin, int64_t end,
             continue;
         }
         prepare(&t);
-        n_starts = dph_scan_curves(&t.data, t.weights, t.box, t.x.min, t.x.max, t.total, starts);
-        best = search(&t, starts, n_starts, options, &n_refined);
+        best = search(&t, options, &n_refined);
         if (!isfinite(best.rss)) {
             no_curve(&out[g], n, t.data.floor, DPH_E_NO_CONVERGENCE);
             continue;

@@ -118,53 +118,101 @@ roots(const dph_richards_data *d, const double *p, const double *log_hit, const 
     }
 }
 
-/* Turn values and their derivatives into signed deviance residuals; uses u, e and t. */
-static void
-binomial(const dph_richards_data *d, const double *g, double rise, double ceiling, double *r,
-         double *jacobian)
-{
-    double *hit = d->work;
-    double *miss = d->work + d->n;
-    double *slope = d->work + 2 * d->n;
-    double *p = d->work + 4 * d->n;
+/* Arrays in data->work. */
+enum { U, E, MINUS, G, P, HIT, MISS, SLOPE };
 
-    ratios(d, g, rise, ceiling, p, hit, miss);
-    dph_log_many(hit, hit, d->n);
-    dph_log_many(miss, miss, d->n);
-    roots(d, p, hit, miss, r, slope);
-    for (int j = 0; jacobian != NULL && j < 4; j++) {
-        for (int64_t i = 0; i < d->n; i++) {
-            jacobian[j * d->n + i] *= slope[i];
-        }
+static double *
+array(const dph_richards_data *d, int which)
+{
+    return d->work + which * d->n;
+}
+
+/* Everything that takes an exponential or a logarithm. */
+static void
+evaluate(dph_richards_data *d, const double *theta)
+{
+    int64_t n = d->n;
+    double *t = array(d, P);
+    double *minus = array(d, MINUS); /* -log sigma(u) */
+
+    arguments(d, exp(theta[0]), theta[1], array(d, U), t);
+    dph_exp_many(t, array(d, E), n);
+    one_plus(array(d, E), t, n);
+    dph_log_many(t, minus, n);
+    minus_log_sigma(array(d, U), minus, exp(theta[2]), t, n);
+    dph_exp_many(t, array(d, G), n);
+    if (d->problems != NULL) {
+        ratios(d, array(d, G), theta[3] - d->floor, theta[3], array(d, P), array(d, HIT),
+               array(d, MISS));
+        dph_log_many(array(d, HIT), array(d, HIT), n);
+        dph_log_many(array(d, MISS), array(d, MISS), n);
+    }
+    for (int j = 0; j < 4; j++) {
+        d->at[j] = theta[j];
     }
 }
 
 void
 dph_richards_residuals(const double *theta, double *r, double *jacobian, void *ctx)
 {
-    const dph_richards_data *d = ctx;
+    dph_richards_data *d = ctx;
     int64_t n = d->n;
-    double k = exp(theta[0]);
-    double v = exp(theta[2]);
     double rise = theta[3] - d->floor;
-    double *u = d->work;
-    double *e = d->work + n;
-    double *minus = d->work + 2 * n; /* -log sigma(u) */
-    double *g = d->work + 3 * n;
-    double *t = d->work + 4 * n;
+    double *slope = array(d, SLOPE);
 
-    arguments(d, k, theta[1], u, t);
-    dph_exp_many(t, e, n);
-    one_plus(e, t, n);
-    dph_log_many(t, minus, n);
-    minus_log_sigma(u, minus, v, t, n);
-    dph_exp_many(t, g, n);
+    if (!(theta[0] == d->at[0] && theta[1] == d->at[1] && theta[2] == d->at[2] &&
+          theta[3] == d->at[3])) {
+        evaluate(d, theta);
+    }
     if (jacobian != NULL) {
-        derivatives(d, k, v, rise, u, e, minus, g, jacobian);
+        derivatives(d, exp(theta[0]), exp(theta[2]), rise, array(d, U), array(d, E),
+                    array(d, MINUS), array(d, G), jacobian);
     }
-    if (d->problems != NULL) {
-        binomial(d, g, rise, theta[3], r, jacobian);
-    } else {
-        plain(g, d->y, d->floor, rise, r, n);
+    if (d->problems == NULL) {
+        plain(array(d, G), d->y, d->floor, rise, r, n);
+        return;
     }
+    roots(d, array(d, P), array(d, HIT), array(d, MISS), r, slope);
+    for (int j = 0; jacobian != NULL && j < 4; j++) {
+        for (int64_t i = 0; i < n; i++) {
+            jacobian[j * n + i] *= slope[i];
+        }
+    }
+}
+
+/* Half height of the curve lies at x0 - shift / k, where its slope in log share is k steep: with
+ * a = ln(2) / v, shift = ln(e^a - 1) and steep = v (1 - e^-a). */
+typedef struct {
+    double shift;
+    double ln_steep;
+    double by_shift; /* derivatives by ln v */
+    double by_steep;
+} half_height;
+
+static half_height
+half_height_of(double ln_v)
+{
+    double a = log(2) * exp(-ln_v);
+    double grown = expm1(a);
+
+    return (half_height){.shift = log(grown),
+                         .ln_steep = ln_v + log(grown) - a,
+                         .by_shift = -a * (1 + 1 / grown),
+                         .by_steep = 1 - a / grown};
+}
+
+void
+dph_richards_retract(const double *theta, const double *step, double *to, void *ctx)
+{
+    half_height from = half_height_of(theta[2]);
+    half_height end = half_height_of(theta[2] + step[2]);
+    double k = exp(theta[0]);
+    double half = theta[1] - from.shift / k;
+    double ln_slope = theta[0] + from.ln_steep;
+
+    (void)ctx;
+    half += step[1] + (from.shift * step[0] - from.by_shift * step[2]) / k;
+    ln_slope += step[0] + from.by_steep * step[2];
+    to[0] = ln_slope - end.ln_steep;
+    to[1] = half + end.shift * exp(-to[0]);
 }

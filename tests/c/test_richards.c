@@ -257,7 +257,7 @@ test_optimum(void)
             ones[i] = 1;
         }
         dph_richards_box(out.x_min, out.x_max, 0.25, box);
-        n_starts = dph_scan_curves(&d, ones, box, out.x_min, out.x_max, 1, starts);
+        n_starts = dph_scan_curves(&d, ones, box, out.x_min, out.x_max, 1, 0, starts);
         CHECK(n_starts >= 1 && n_starts <= DPH_SCAN_STARTS);
         for (int s = 0; s < n_starts; s++) {
             CHECK(out.sse <= starts[s].value * (1 + 1e-9));

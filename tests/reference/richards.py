@@ -39,6 +39,21 @@ def deviance_residuals(p: Column, y: Column, problems: Column) -> Column:
     return np.sign(p - y) * np.sqrt(np.maximum(2 * problems * (hit + miss), 0))
 
 
+def starts(
+    x: Column, floor: float, lo: Column, hi: Column, n_starts: int, seed: int
+) -> list[Column]:
+    """The notebook's start and random ones, as (k, x0, v, C) in the box."""
+    rng = np.random.default_rng(seed)
+    out = [np.array([5.0, np.median(x), 1.0, 0.95])]
+    for _ in range(n_starts - 1):
+        k = np.exp(rng.uniform(np.log(0.3), np.log(40)))
+        v = np.exp(rng.uniform(np.log(0.15), np.log(15)))
+        half = rng.uniform(x.min(), x.max())
+        x0 = half + np.log(np.expm1(np.log(2) / v)) / k
+        out.append(np.array([k, x0, v, rng.uniform(floor + 0.06, 1)]))
+    return [np.clip(start, lo, hi) for start in out]
+
+
 def fit(
     x: Column,
     y: Column,
@@ -51,7 +66,6 @@ def fit(
     """The lowest objective of `n_starts` bounded trust-region fits, and where it is."""
     lo, hi = notebook_box(x, floor)
     free = np.array([True, True, True, ceiling is None])
-    rng = np.random.default_rng(seed)
 
     def whole(theta: Column) -> Column:
         return np.append(theta, ceiling) if ceiling is not None else theta
@@ -65,16 +79,9 @@ def fit(
     def jacobian(theta: Column) -> Column:
         return slopes(x, whole(theta), floor)[:, free]
 
-    starts = [np.array([5.0, np.median(x), 1.0, 0.95])]
-    for _ in range(n_starts - 1):
-        k = np.exp(rng.uniform(np.log(0.3), np.log(40)))
-        v = np.exp(rng.uniform(np.log(0.15), np.log(15)))
-        half = rng.uniform(x.min(), x.max())
-        x0 = half + np.log(np.expm1(np.log(2) / v)) / k
-        starts.append(np.array([k, x0, v, rng.uniform(floor + 0.06, 1)]))
     best = (np.inf, np.full(4, np.nan))
     inside = 1e-6 * (hi - lo)
-    for start in starts:
+    for start in starts(x, floor, lo, hi, n_starts, seed):
         start = np.clip(start, lo + inside, hi - inside)[free]
         found = least_squares(
             residuals, start, jacobian if problems is None else "2-point",
