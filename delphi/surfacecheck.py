@@ -125,9 +125,9 @@ def profile_intervals(law: SurfaceLaw, level: float) -> pd.DataFrame:
         )
         ends[reached] = centre[reached] * np.exp(signs[reached] * shift)
     k = len(names)
-    return pd.DataFrame(
-        {"parameter": names, "low": ends[:k], "mid": mid, "high": ends[k:]}
-    ).assign(level=level, method="profile")
+    return pd.DataFrame({"parameter": names, "low": ends[:k], "mid": mid, "high": ends[k:]}).assign(
+        level=level, method="profile"
+    )
 
 
 def leave_one_out(law: SurfaceLaw, n_threads: int | None) -> pd.DataFrame:

@@ -22,9 +22,9 @@
 #define STEPS_L1 60
 #define TOLERANCE 1e-10 /* of a step's promise */
 #define TOLERANCE_L1 1e-9
-#define SAME 1e-4 /* two refined starts this close are one */
+#define SAME 1e-4     /* two refined starts this close are one */
 #define SAME_SUM 1e-5 /* two sums this close are one */
-#define EDGE 1e-6 /* in ln theta */
+#define EDGE 1e-6     /* in ln theta */
 #define PLACES ((size_t)DPH_CURVESTART_SLICES * DPH_CURVESTART_NODES)
 
 typedef dph_curveplace place;
@@ -199,7 +199,8 @@ find_starts(const problem *q, double delta, place *found)
 
     open_fit(q, dph_curvestart_step(q->n), &fit);
     for (int k = 0; k < n_starts && !stopped(q->options); k++) {
-        starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, INFINITY, starts[k].p);
+        starts[k].sum =
+            dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, INFINITY, starts[k].p);
         if (!is_known(found, n_found, &starts[k], fit.n_parameters, q->y_max)) {
             n_found = dph_curvestart_keep(found, n_found, STARTS, &starts[k]);
         }
@@ -341,9 +342,8 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
         for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
             place here = finalists[k];
 
-            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
-                                          best.sum * (1 - SAME_SUM),
-                                          here.p);
+            here.sum =
+                dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM), here.p);
             best = here.sum < best.sum ? here : best;
         }
         if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
