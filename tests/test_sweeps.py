@@ -324,6 +324,27 @@ def test_the_notebook_s_figure():
 # --- the figure -----------------------------------------------------------------------------------
 
 
+def test_a_cell_shows_itself(sweep):
+    cell = sweep.cells[0]
+    values = cell.to_dict()
+    assert values["n_used"] == cell.n_used
+    assert len(values["curves"]) == len(cell.curves)
+    assert "best loss" in cell.summary()
+    assert cell._repr_html_().startswith("<pre>")
+    assert repr(cell).startswith("SweepCell(")
+    fig = cell.plot()
+    assert sum(t.mode == "lines" and t.fill is None and t.visible is True for t in fig.data) >= 5
+    assert not fig.layout.updatemenus
+
+
+def test_ticks_that_would_touch_are_left_out():
+    at, text = axis_ticks(Hyperparameter("b", "log(1 - x)"), math.log(1e-5), math.log(0.1))
+    gaps = np.abs(np.diff(at)) / (math.log(0.1) - math.log(1e-5)) * 40
+    for gap, left, right in zip(gaps, text, text[1:], strict=False):
+        assert gap >= (len(left) + len(right)) / 2 + 1
+    assert len(at) >= 3
+
+
 def test_menus_keep_each_other_s_choice(sweep):
     fig = sweep.plot()
     menus = fig.layout.updatemenus

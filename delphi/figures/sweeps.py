@@ -18,11 +18,12 @@ from delphi.shorthand import count
 if TYPE_CHECKING:
     import pandas as pd
 
+    from delphi.optimum import Optimum
     from delphi.polynomial import PolynomialLaw
     from delphi.sweeps import Sweep, SweepCell
     from delphi.trials import Hyperparameter
 
-__all__ = ["hparam_scaling", "polynomial_coefficients"]
+__all__ = ["hparam_scaling", "polynomial_coefficients", "polynomial_optimum"]
 
 Column = NDArray[Any]
 CURVE = ("value", "x", "mean", "sd", "low", "high")
@@ -70,7 +71,7 @@ def axis_ticks(
         values = [values[i] for i in picked]
     places = [(float(h.forward(v)), _value(v)) for v in values]
     kept: list[tuple[float, str]] = []
-    for at, text in sorted(places):
+    for at, text in places:
         need = (len(text) + len(kept[-1][1])) / 2 + 1 if kept else 0
         if not kept or abs(at - kept[-1][0]) >= need * abs(hi - lo) * room / 40:
             kept.append((at, text))
@@ -390,6 +391,49 @@ def _menus(
         for place, menu in enumerate(reversed(menus)):
             menu["pad"] = {"b": 14 + 46 * place}
     fig.update_layout(updatemenus=menus)
+
+
+def polynomial_optimum(optimum: Optimum) -> go.Figure:
+    """Where a quadratic law is lowest: its point, intervals, and the joint region of two features.
+
+    Raises
+    ------
+    DataError
+        The law has no minimum, or more than two features are free.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> law = delphi.PolynomialLaw.from_coefficients({"1": 3, "log_lr": 3, "log_lr^2": 0.5}, ["lr"])
+    >>> fig = polynomial_optimum(law.optimum(["lr"], {}))
+    """
+    if not optimum.ok or len(optimum.values) > 2:
+        raise DataError(f"one or two free features with a minimum can be drawn: {optimum.status}")
+    fig, names = go.Figure(), list(optimum.values)
+    rows = {row.feature: row for row in optimum.intervals.itertuples(index=False)}
+    level = f"{optimum.intervals['level'].iloc[0]:.0%}"
+    if len(names) == 2 and np.isfinite(optimum.covariance).all():
+        edge = optimum.region(float(optimum.intervals["level"].iloc[0]))
+        fig.add_trace(go.Scatter(x=edge[names[0]].tolist(), y=edge[names[1]].tolist(), mode="lines",
+                                 fill="toself", fillcolor=theme.light(COLOUR), hoverinfo="skip",
+                                 line={"color": COLOUR, "width": 1},
+                                 name=f"{level} region of both"))  # fmt: skip
+    y_value = optimum.values[names[1]] if len(names) == 2 else optimum.loss
+    bars: dict[str, Any] = {}
+    for axis, name in zip("xy", names, strict=False):
+        row, at = rows[name], optimum.values[name]
+        if np.isfinite(row.low):
+            bars[f"error_{axis}"] = {"type": "data", "array": [row.high - at],
+                                     "arrayminus": [at - row.low], "color": theme.INK}  # fmt: skip
+    label = f"lowest, {level} of each" if bars else "lowest"
+    fig.add_trace(go.Scatter(x=[optimum.values[names[0]]], y=[y_value], mode="markers", name=label,
+                             marker=MARK, **bars))  # fmt: skip
+    fig.update_xaxes(title_text=theme.safe(names[0]), type="log")
+    if len(names) == 2:
+        fig.update_yaxes(title_text=theme.safe(names[1]), type="log")
+    else:
+        fig.update_yaxes(title_text="law at its lowest")
+    return theme.finish(fig, 340, [str(trace.name) for trace in fig.data])
 
 
 def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.Figure:
