@@ -85,7 +85,12 @@ def _report(options: argparse.Namespace) -> str:
     with _notes(options.quiet):
         _check_output(options)
         ladder = fit_isoflops(_read(options), curve=options.curve, progress=_watched(options))
-        return _deliver(ladder, options)
+        source, sweep = _sweep(options), None
+        if source is not None:
+            from delphi.figureinputs import fit_sweep_file
+
+            sweep = fit_sweep_file(source)
+        return _deliver(ladder, options, sweep)
 
 
 def _read(options: argparse.Namespace) -> Any:
@@ -161,7 +166,7 @@ def _check_output(options: argparse.Namespace) -> None:
         check_target(options.output)
 
 
-def _deliver(ladder: Any, options: argparse.Namespace) -> str:
+def _deliver(ladder: Any, options: argparse.Namespace, sweep: Any = None) -> str:
     """Write what is to be written; returns what is to be printed."""
     from delphi.report.build import write_report
     from delphi.report.content import analyse
@@ -172,6 +177,7 @@ def _deliver(ladder: Any, options: argparse.Namespace) -> str:
         forecast_at=options.at,
         level=options.level,
         kind=options.kind,
+        sweep=sweep,
     )
     report = None
     if options.output is not None:
@@ -368,6 +374,11 @@ def _add_inputs(command: argparse.ArgumentParser) -> None:
             f"--{name}-pool", dest="evals", action=_Evals, default=[], metavar="FILE",
             help=f"{title} of other models, for the curve of the accuracy",
         )  # fmt: skip
+    _add_sweep(files)
+
+
+def _add_sweep(files: Any) -> None:
+    """The arguments that name a sweep and say what its columns are."""
     files.add_argument("--sweep", metavar="FILE", help="trials of hyperparameters")
     files.add_argument(
         "--sweep-knob", type=_knob, action="append", default=[], metavar="COLUMN[=SCALE]",
@@ -486,6 +497,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Fit the runs in some files, print the tables, write figures and a page.",
     )
     _add_reading(report)
+    _add_sweep(report.add_argument_group("a sweep"))
     report.set_defaults(run=_report)
 
     _add_figures(commands)

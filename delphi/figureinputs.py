@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from delphi.sweeps import Sweep
     from delphi.trials import Hyperparameter
 
-__all__ = ["EVALS", "SweepFile", "draw_evals", "draw_sweep", "read_sweep"]
+__all__ = ["EVALS", "SweepFile", "draw_evals", "draw_sweep", "fit_sweep_file", "read_sweep"]
 
 EMERGENCE, SWEEP = "mmlu-emergence", "hparam-scaling"
 # What each evaluation is called; the file of other models has its name and "_pool".
@@ -209,14 +209,15 @@ def draw_sweep(source: SweepFile, *, compat: bool = False) -> dict[str, go.Figur
         read_sweep(source)  # a wrong file is said in the same words
         sweep: Sweep = notebook.fit_sweep_cells(_loaded(notebook.load_sweep_runs, source.path))
     else:
-        sweep = _fit(source)
+        sweep = fit_sweep_file(source)
     return {
         SWEEP: hparam_scaling(sweep, compat=compat),
         f"{SWEEP}-mobile": hparam_scaling(sweep, compat=compat, mobile=True),
     }
 
 
-def _fit(source: SweepFile) -> Sweep:
+def fit_sweep_file(source: SweepFile) -> Sweep:
+    """Read a sweep and fit its cells with the defaults of `delphi.fit_sweep`."""
     from delphi.rules import CompletedAdamH
     from delphi.sweeps import fit_sweep
 

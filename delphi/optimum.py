@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,51 @@ class Optimum(HasStatus):
     covariance: Column
     status_code: int
     dof: float = field(default=np.inf, repr=False)
+
+    @property
+    def equation(self) -> str:
+        """Where the minimum is, as one line of text."""
+        if not self.ok:
+            return "no minimum"
+        at = ", ".join(f"{name} = {value:.4g}" for name, value in self.values.items())
+        return f"lowest at {at}, loss {self.loss:.5g}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a free feature: feature, value, low, high, level."""
+        return self.intervals.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values."""
+        return {
+            "values": dict(self.values), "given": dict(self.given), "loss": self.loss,
+            "curvature": self.curvature.tolist(), "covariance": self.covariance.tolist(),
+            "intervals": self.intervals.to_dict("records"), "p_minimum": self.p_minimum,
+            "inside": self.inside, "status": self.status, "status_code": self.status_code,
+        }  # fmt: skip
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        lines = [self.equation]
+        if self.given:
+            lines.append("  at " + ", ".join(f"{k} = {v:.4g}" for k, v in self.given.items()))
+        for row in self.intervals.itertuples(index=False):
+            if np.isfinite(row.low):
+                lines.append(f"  {row.feature}: {row.low:.4g} to {row.high:.4g} ({row.level:.0%})")
+        if np.isfinite(self.p_minimum):
+            lines.append(f"  {self.p_minimum:.1%} of the draws have a minimum")
+        return "\n".join([*lines, f"  status: {self.status}"])
+
+    def plot(self) -> Any:
+        """The optimum with its intervals, and its region where there are two free features."""
+        from . import figures
+
+        return figures.polynomial_optimum(self)
+
+    def __repr__(self) -> str:
+        return f"Optimum({self.equation}, status={self.status!r})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
 
     def region(self, level: float = 0.95, n: int = 100) -> pd.DataFrame:
         """The edge of the joint confidence region of two free features: an ellipse in logarithms.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -109,9 +108,7 @@ def fit_process(x: Column, y: Column, kernel: Kernel, n_restarts: int, seed: int
         form, alpha=alpha, optimizer=optimise, n_restarts_optimizer=n_restarts,
         normalize_y=not plain, random_state=seed,
     )  # fmt: skip
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a bound that is hit becomes a status
-        gp.fit(x, y)
+    gp.fit(x, y)  # its warnings of a bound that is hit are for the caller: they become a status
     theta, bounds = gp.kernel_.theta, gp.kernel_.bounds
     hit = np.isclose(theta, bounds[:, 0], atol=1e-4) | np.isclose(theta, bounds[:, 1], atol=1e-4)
     names = ["length_scale"] * (len(theta) - 1) + ["noise"]

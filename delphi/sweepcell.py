@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +98,50 @@ class SweepCell(HasStatus):
     centre: Column | None = field(default=None, repr=False)
     spread: Column | None = field(default=None, repr=False)
     varying: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values: the tables as lists of records."""
+        numbers = ("n", "n_used", "n_diverged", "n_unusable", "best_loss", "best_loss_sd",
+                   "noise_sd", "amplitude_sd", "evidence")  # fmt: skip
+        tables = ("curves", "rules", "importance", "best")
+        return {
+            "key": dict(self.key), **{name: getattr(self, name) for name in numbers},
+            "best_trial": dict(self.best_trial), "diverged_rule": self.diverged_rule,
+            "method": self.method, "status": self.status, "status_code": self.status_code,
+            **{name: getattr(self, name).to_dict("records") for name in tables},
+        }  # fmt: skip
+
+    def summary(self) -> str:
+        """A few lines for a person."""
+        name = ", ".join(f"{k} = {v}" for k, v in self.key.items()) or "all trials"
+        lines = [
+            f"{name}: {self.n_used} of {self.n} trials used, {self.n_diverged} diverged "
+            f"({self.diverged_rule})"
+        ]
+        if self.ok:
+            lines.append(f"  best loss {self.best_loss:.4f} (sd {self.best_loss_sd:.2g}), noise sd"
+                         f" {self.noise_sd:.2g}")  # fmt: skip
+            lines += [
+                f"  {row.hparam:14} best {row.value:.4g}  [{row.low:.4g}, {row.high:.4g}] (68%)"
+                + ("  at the edge" if row.at_edge else "")
+                for row in self.best.itertuples(index=False)
+            ]
+        return "\n".join([*lines, f"  status: {self.status}"])
+
+    def plot(self, *, mobile: bool = False) -> Any:
+        """The curves of this cell alone: `delphi.figures.hparam_scaling`."""
+        from . import figures
+        from .sweeps import Sweep
+
+        rule = "rule" if len(self.rules) else None
+        alone = Sweep((self,), tuple(self.key), self.hparams, "loss", rule, "")
+        return figures.hparam_scaling(alone, mobile=mobile)
+
+    def __repr__(self) -> str:
+        return f"SweepCell({self.key!r}, n_used={self.n_used}, status={self.status!r})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.summary())}</pre>"
 
     def predict(self, settings: Any) -> pd.DataFrame:
         """Loss of settings, without noise.

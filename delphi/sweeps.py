@@ -454,6 +454,6 @@ def _in_parallel(
         runs = tqdm(runs, total=len(jobs), desc="cells", unit="cell", leave=False)
     # the matrices are small: threads of BLAS would only stand in each other's way
     with threadpool_limits(limits=1), warnings.catch_warnings():
-        # here as well as in the threads, which undo each other's filters
+        # here, not in the threads, which would undo each other's filters
         warnings.simplefilter("ignore", ConvergenceWarning)
         return list(runs)

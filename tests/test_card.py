@@ -86,7 +86,36 @@ def results(runs, ladder):
             "comparison": delphi.compare_isocurves(runs),
             "comparison of one": delphi.compare_isocurves(runs, suite="Birch"),
             "over-training": delphi.overtraining_cost(ladder, n_boot=20),
+            **with_hyperparameters(),
         }
+
+
+def with_hyperparameters():
+    """Laws over what is tuned."""
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(0)
+    trials = delphi.simulate_sweep(n_trials=40, cells=2, rng=0).trials
+    table = pd.DataFrame(
+        [(lr, b, N, D) for N in (1e8, 4e8, 2e9) for D in (2e9, 1e10, 5e10)
+         for lr in (1e-4, 3e-4, 1e-3) for b in (4e4, 1e5, 4e5)],
+        columns=["lr", "batch", "params", "tokens"],
+    )  # fmt: skip
+    u = np.log(table["lr"] / (0.5 * table["params"] ** -0.4))
+    v = np.log(table["batch"] / table["tokens"] ** 0.5)
+    base = 1.7 + 50 * table["params"] ** -0.3
+    excess = 60 * table["tokens"] ** -0.25 * (1 + 0.05 * u**2 + 0.04 * v**2)
+    table["loss"] = base + excess + 0.002 * rng.normal(size=len(table))
+    features = ["lr", "batch", "params", "tokens"]
+    return {
+        "sweep": delphi.fit_sweep(trials, hparams=["lr", "adam_lr"], by="cell", n_restarts=0),
+        "sweep notebook": delphi.fit_sweep(
+            trials, hparams=["lr", "beta2"], by="cell", kernel="notebook", diverged="quantile",
+            n_restarts=0,
+        ),
+        "polynomial": delphi.fit_polynomial_law(table, features=features, target="loss"),
+        "step law": delphi.fit_step_law(table),
+        "step law failed": delphi.fit_step_law(table.iloc[:10]),
+    }  # fmt: skip
 
 
 KINDS = [
@@ -94,7 +123,8 @@ KINDS = [
     "ladder cubic", "ladder two-power", "ladder all", "law", "law log grid", "law pinned",
     "law failed", "law of ladder", "law shared", "law by budget", "posterior", "posterior failed",
     "posterior of ladder", "bootstrap", "bootstrap pinned", "bootstrap of ladder", "comparison",
-    "comparison of one", "over-training",
+    "comparison of one", "over-training", "sweep", "sweep notebook", "polynomial", "step law",
+    "step law failed",
 ]  # fmt: skip
 
 

@@ -178,6 +178,30 @@ def test_bad_questions_for_an_optimum(free, given, says):
         fit(bowl(20, 0.01)).optimum(free, given)
 
 
+def test_an_optimum_shows_itself():
+    rng = np.random.default_rng(5)
+    lr, bsz = 10 ** rng.uniform(-4, -2, 80), 10 ** rng.uniform(1, 4, 80)
+    loss = 3 + 0.2 * (np.log10(lr) + 3) ** 2 + 0.1 * (np.log10(bsz) - 2.5) ** 2
+    table = pd.DataFrame({"lr": lr, "bsz": bsz, "loss": loss + 0.01 * rng.normal(size=80)})
+    law = delphi.fit_polynomial_law(table, features=["lr", "bsz"], target="loss")
+    for free, given in ((["lr", "bsz"], {}), (["lr"], {"bsz": 300.0})):
+        best = law.optimum(free, given)
+        assert json.loads(json.dumps(best.to_dict()))["values"] == best.values
+        assert best.equation in repr(best)
+        assert "95%" in best.summary()
+        assert best._repr_html_().startswith("<pre>")
+        assert best.to_frame()["feature"].tolist() == free
+        fig = best.plot()
+        mark = fig.data[-1]
+        assert mark.x[0] == pytest.approx(best.values["lr"])
+        assert mark.error_x.array[0] > 0
+        assert len(fig.data) == len(free)
+    hill = PolynomialLaw.from_coefficients({"1": 3, "log_lr^2": -0.5}, ["lr"]).optimum(["lr"], {})
+    assert "no minimum" in repr(hill)
+    with pytest.raises(DataError, match="no_minimum"):
+        hill.plot()
+
+
 # --- the published law ----------------------------------------------------------------------------
 
 
@@ -302,10 +326,10 @@ def test_step_law_without_a_floor_and_with_wild_runs():
     assert law.parameters["alpha"] == pytest.approx(0.3, rel=1e-4)
     frame = grid(0.003, 2)
     wild = frame.assign(loss=frame["loss"] + np.where(np.arange(len(frame)) % 29 == 0, 0.3, 0))
-    got = delphi.fit_step_law(wild).parameters
-    want = delphi.fit_step_law(frame).parameters
-    for name in ("lr_N", "batch_D", "beta"):
-        assert got[name] == pytest.approx(want[name], abs=0.05), name
+    got, want = delphi.fit_step_law(wild), delphi.fit_step_law(frame)
+    assert got.scale < 2 * want.scale < 0.02  # not that of the wild runs
+    typical = float(np.median(np.abs(got.predict(frame) - want.predict(frame))))
+    assert typical < 0.02
 
 
 def test_the_published_runs(data_dir):

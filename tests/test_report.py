@@ -558,3 +558,41 @@ def test_every_bucket_flagged_still_reports(tmp_path):
         report = build_report(half.reset_index(drop=True), tmp_path / "out")
     assert report.tables["optima"].rows == ()
     assert any("no budget has an optimum" in line for line in report.reading)
+
+
+def test_a_sweep_beside_the_runs(tmp_path):
+    pytest.importorskip("sklearn")
+    drawn = delphi.simulate_sweep(n_trials=40, cells=2, rng=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        sweep = delphi.fit_sweep(drawn.trials, hparams=drawn.hparams, by="cell", n_restarts=0,
+                                 rule=delphi.CompletedAdamH())  # fmt: skip
+        runs = delphi.simulate.ladder(rng=0)
+        report = delphi.report.build_report(runs, tmp_path, sweep=sweep)
+    assert "hparam-scaling" in report.figures
+    cells = report.tables["sweep"].to_records()
+    assert [row["n"] for row in cells] == [c.n for c in sweep.cells]
+    assert [row["n_diverged"] for row in cells] == [c.n_diverged for c in sweep.cells]
+    whole = {row.hparam: [row.value] for row in sweep.cells[0].rules.itertuples()}
+    there = sweep.cells[0].predict(whole)["mean"].iloc[0]
+    assert cells[0]["cost"] == pytest.approx(there - sweep.cells[0].best_loss)
+    shares = [row["share"] for row in report.tables["sweep_importance"].to_records()]
+    assert shares == sorted(shares, reverse=True)
+    assert len(report.tables["sweep_best"].rows) == 10
+    assert any("diverged and were left out" in line for line in report.reading)
+    assert any("matters most" in line for line in report.reading)
+    assert "Importance" in report.page.read_text()
+
+
+def test_a_sweep_on_the_command_line(tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    from delphi.cli import main
+
+    runs, trials = tmp_path / "runs.csv", tmp_path / "sweep.csv"
+    delphi.simulate.ladder(rng=0).to_csv(runs, index=False)
+    delphi.simulate_sweep(n_trials=40, cells=1, rng=0).trials.to_csv(trials, index=False)
+    assert main(["report", str(runs), "--sweep", str(trials), "--sweep-knob", "lr", "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert tables["sweep_importance"][0]["hparam"] == "lr"
+    assert main(["report", str(runs), "--sweep-knob", "lr"]) == 2
+    assert "there is none" in capsys.readouterr().err

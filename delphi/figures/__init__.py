@@ -28,7 +28,7 @@ from delphi.figures.surface import (
     surface_residuals,
 )
 from delphi.figures.survival import kl_spaghetti, survival_curves
-from delphi.figures.sweeps import hparam_scaling, polynomial_coefficients
+from delphi.figures.sweeps import hparam_scaling, polynomial_coefficients, polynomial_optimum
 
 __all__ = [
     "backtest_errors",
@@ -52,6 +52,7 @@ __all__ = [
     "overtraining_forecast",
     "parabola_curve",
     "polynomial_coefficients",
+    "polynomial_optimum",
     "scaling_law_asymptote",
     "site_json",
     "speedup_curve",

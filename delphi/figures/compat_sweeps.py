@@ -167,7 +167,7 @@ def _axes(sweep: Sweep, frames: list[Any], grid: go.Figure) -> dict[str, Any]:
             out[f"x{axis}"], out[f"y{axis}"] = {"visible": False}, {"visible": False}
             continue
         h, (lo, hi, bottom, top) = sweep.hparams[p], frames[p]
-        at, text = axis_ticks(h, lo, hi, decades=False)
+        at, text = axis_ticks(h, lo, hi, decades=False, room=0)
         marks = {"tickmode": "array", "tickvals": at, "ticktext": text} if at else {}
         out[f"x{axis}"] = {"title": {"text": theme.safe(h.label)}, "range": [lo, hi], **marks}
         title = {"title": {"text": LOSS}} if p % COLUMNS == 0 else {}
@@ -194,8 +194,8 @@ def three_by_two(fig: go.Figure) -> go.Figure:
             "x": 1.02, "xanchor": "right", "y": 0.10, "yanchor": "bottom", "borderwidth": 0,
             "bgcolor": "rgba(196,185,174,0.8)",
         },
-        annotations=[],
     )  # fmt: skip
+    tall.layout.annotations = None
     for menu, x in zip(tall.layout.updatemenus, np.array([0.0, 0.36, 0.70]), strict=False):
         menu.update(x=float(x), xanchor="left", y=1.0, yanchor="bottom")
     return tall

@@ -18,11 +18,12 @@ from delphi.shorthand import count
 if TYPE_CHECKING:
     import pandas as pd
 
+    from delphi.optimum import Optimum
     from delphi.polynomial import PolynomialLaw
     from delphi.sweeps import Sweep, SweepCell
     from delphi.trials import Hyperparameter
 
-__all__ = ["hparam_scaling", "polynomial_coefficients"]
+__all__ = ["hparam_scaling", "polynomial_coefficients", "polynomial_optimum"]
 
 Column = NDArray[Any]
 CURVE = ("value", "x", "mean", "sd", "low", "high")
@@ -39,12 +40,13 @@ OUTSIDE = {"symbol": "x-open", "size": 10, "color": theme.MUTED}
 
 
 def axis_ticks(
-    h: Hyperparameter, lo: float, hi: float, *, decades: bool = True
+    h: Hyperparameter, lo: float, hi: float, *, decades: bool = True, room: float = 1.0
 ) -> tuple[list[float], list[str]]:
     """At most five places on the axis of a hyperparameter, and their values as people write them.
 
     Logarithmic axes have 1, 2 and 5 times powers of ten (with ``decades`` powers alone where there
-    are enough); those of 1 - x the usual momenta.
+    are enough); those of 1 - x the usual momenta. ``room`` is how much of the axis a character may
+    take, as a part of 1/40; of ticks whose texts would touch the later one is left out.
     """
     if h.scale == "linear":
         return [], []
@@ -67,7 +69,13 @@ def axis_ticks(
     if len(values) > MOST_TICKS:
         picked = np.unique(np.round(np.linspace(0, len(values) - 1, MOST_TICKS)).astype(int))
         values = [values[i] for i in picked]
-    return [float(h.forward(v)) for v in values], [_value(v) for v in values]
+    places = [(float(h.forward(v)), _value(v)) for v in values]
+    kept: list[tuple[float, str]] = []
+    for at, text in places:
+        need = (len(text) + len(kept[-1][1])) / 2 + 1 if kept else 0
+        if not kept or abs(at - kept[-1][0]) >= need * abs(hi - lo) * room / 40:
+            kept.append((at, text))
+    return [at for at, _ in kept], [text for _, text in kept]
 
 
 def _value(v: float) -> str:
@@ -151,6 +159,8 @@ def hparam_scaling(
     frames = windows(sweep, panels)
     # how far cells of the next level lie apart: windows never touch
     gaps = [(3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
+    # each level has windows of its own: one that holds every cell flattens the curves of most
+    own_y, own_x = (_by_level(sweep, cells, panels, by, levels, m) for m in (1, 2))
     owners: list[SweepCell | None] = []
     traces: list[dict[str, Any]] = []
     grid = fig._grid_ref
@@ -161,7 +171,7 @@ def hparam_scaling(
         for p, h in enumerate(sweep.hparams):
             dx, dy = gaps[p][0] * shift_x, gaps[p][1] * shift_y
             axis = "" if p == 0 else str(p + 1)
-            for trace in _traces(sweep, own[p], h, frames[p], dx, dy):
+            for trace in _traces(sweep, own[p], h, own_y[shift_y][p], dx, dy):
                 traces.append({**trace, "xaxis": f"x{axis}", "yaxis": f"y{axis}"})
                 owners.append(c)
     # checked once by plotly, as a whole: trace by trace it takes longer than the fits
@@ -173,13 +183,13 @@ def hparam_scaling(
     fig = go.Figure({"data": drawn, "layout": fig.layout.to_plotly_json()})
     fig._grid_ref = grid
     names = [str(key["name"]) for key in keys]
-    _axes(fig, sweep, frames, gaps, levels, shown, n_cols)
-    theme.finish(
-        fig, 250 * n_rows + 60, names, 76 if by else 30, mobile=mobile, room=24 if mobile else 0
-    )
+    _axes(fig, sweep, own_x, own_y, gaps, levels, shown, n_cols)
+    n_menus = sum(len(level) > 1 for level in levels)
+    top = 30 + 46 * (n_menus if mobile else min(n_menus, 1))
+    theme.finish(fig, 250 * n_rows + 60, names, top, mobile=mobile, room=24 if mobile else 0)
     # one angle for all: plotly would turn the ticks of some panels only
     fig.update_xaxes(tickangle=45 if mobile else 0, tickfont_size=10)
-    _menus(fig, sweep, owners, levels, shown, frames, gaps, n_cols, mobile)
+    _menus(fig, sweep, owners, levels, shown, own_x, own_y, gaps, mobile)
     return fig
 
 
@@ -188,6 +198,20 @@ def _first_cell(cells: list[SweepCell], start: Mapping[str, Any] | None) -> Swee
         if all(c.key.get(k) == v for k, v in (start or {}).items()):
             return c
     raise DataError(f"start: no fitted cell has {dict(start or {})}")
+
+
+def _by_level(
+    sweep: Sweep, cells: list[SweepCell], panels: list[list[Panel]], by: list[str],
+    levels: list[list[Any]], m: int,
+) -> list[Any]:  # fmt: skip
+    """`windows` of the cells of each level of a menu; of all cells where there is no such menu."""
+    if m >= len(by):
+        return [windows(sweep, panels)]
+    key = by[m]
+    return [
+        windows(sweep, [own for c, own in zip(cells, panels, strict=True) if c.key[key] == value])
+        for value in levels[m]
+    ]
 
 
 class Panel(NamedTuple):
@@ -310,8 +334,8 @@ def _y_window(frame: tuple[float, ...], dy: float) -> dict[str, Any]:
 
 
 def _axes(
-    fig: go.Figure, sweep: Sweep, frames: list[Any], gaps: list[Any], levels: list[list[Any]],
-    shown: list[Any], n_cols: int,
+    fig: go.Figure, sweep: Sweep, own_x: list[Any], own_y: list[Any], gaps: list[Any],
+    levels: list[list[Any]], shown: list[Any], n_cols: int,
 ) -> None:  # fmt: skip
     at_y = levels[1].index(shown[1]) if len(levels) > 1 else 0
     at_x = levels[2].index(shown[2]) if len(levels) > 2 else 0
@@ -322,17 +346,17 @@ def _axes(
             fig.update_xaxes(visible=False, **where)
             fig.update_yaxes(visible=False, **where)
             continue
-        h, frame = sweep.hparams[p], frames[p]
-        fig.update_xaxes(title_text=theme.safe(h.label), **_x_window(h, frame, gaps[p][0] * at_x),
-                         **where)  # fmt: skip
-        fig.update_yaxes(**_y_window(frame, gaps[p][1] * at_y), **where)
+        h = sweep.hparams[p]
+        fig.update_xaxes(title_text=theme.safe(h.label),
+                         **_x_window(h, own_x[at_x][p], gaps[p][0] * at_x), **where)  # fmt: skip
+        fig.update_yaxes(**_y_window(own_y[at_y][p], gaps[p][1] * at_y), **where)
         if p % n_cols == 0:
             fig.update_yaxes(title_text=theme.safe(sweep.metric, 28), **where)
 
 
 def _menus(
     fig: go.Figure, sweep: Sweep, owners: list[Any], levels: list[list[Any]], shown: list[Any],
-    frames: list[Any], gaps: list[Any], n_cols: int, mobile: bool,
+    own_x: list[Any], own_y: list[Any], gaps: list[Any], mobile: bool,
 ) -> None:  # fmt: skip
     by, menus = list(sweep.by), []
     # plotly names the axes x, x2, ... in the order of panels
@@ -350,8 +374,8 @@ def _menus(
                 windows = {}
                 for p, axis in enumerate(axes):
                     window = (
-                        _y_window(frames[p], gaps[p][1] * i) if m == 1
-                        else _x_window(sweep.hparams[p], frames[p], gaps[p][0] * i)
+                        _y_window(own_y[i][p], gaps[p][1] * i) if m == 1
+                        else _x_window(sweep.hparams[p], own_x[i][p], gaps[p][0] * i)
                     )  # fmt: skip
                     for key, part in window.items():
                         windows[f"{'yx'[m - 1]}axis{axis}.{key}"] = part
@@ -359,11 +383,57 @@ def _menus(
             buttons.append({"label": _label(name, value), **act})
         menus.append({
             "buttons": buttons, "direction": "down", "showactive": True,
-            "active": levels[m].index(shown[m]), "x": m * (0.36 if mobile else 0.24),
+            "active": levels[m].index(shown[m]), "x": 0 if mobile else m * 0.24,
             "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 14},
             "bgcolor": "rgba(255, 255, 255, 0.9)", "bordercolor": theme.GRID,
         })  # fmt: skip
+    if mobile:  # one under the other: two have no room side by side
+        for place, menu in enumerate(reversed(menus)):
+            menu["pad"] = {"b": 14 + 46 * place}
     fig.update_layout(updatemenus=menus)
+
+
+def polynomial_optimum(optimum: Optimum) -> go.Figure:
+    """Where a quadratic law is lowest: its point, intervals, and the joint region of two features.
+
+    Raises
+    ------
+    DataError
+        The law has no minimum, or more than two features are free.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> law = delphi.PolynomialLaw.from_coefficients({"1": 3, "log_lr": 3, "log_lr^2": 0.5}, ["lr"])
+    >>> fig = polynomial_optimum(law.optimum(["lr"], {}))
+    """
+    if not optimum.ok or len(optimum.values) > 2:
+        raise DataError(f"one or two free features with a minimum can be drawn: {optimum.status}")
+    fig, names = go.Figure(), list(optimum.values)
+    rows = {row.feature: row for row in optimum.intervals.itertuples(index=False)}
+    level = f"{optimum.intervals['level'].iloc[0]:.0%}"
+    if len(names) == 2 and np.isfinite(optimum.covariance).all():
+        edge = optimum.region(float(optimum.intervals["level"].iloc[0]))
+        fig.add_trace(go.Scatter(x=edge[names[0]].tolist(), y=edge[names[1]].tolist(), mode="lines",
+                                 fill="toself", fillcolor=theme.light(COLOUR), hoverinfo="skip",
+                                 line={"color": COLOUR, "width": 1},
+                                 name=f"{level} region of both"))  # fmt: skip
+    y_value = optimum.values[names[1]] if len(names) == 2 else optimum.loss
+    bars: dict[str, Any] = {}
+    for axis, name in zip("xy", names, strict=False):
+        row, at = rows[name], optimum.values[name]
+        if np.isfinite(row.low):
+            bars[f"error_{axis}"] = {"type": "data", "array": [row.high - at],
+                                     "arrayminus": [at - row.low], "color": theme.INK}  # fmt: skip
+    label = f"lowest, {level} of each" if bars else "lowest"
+    fig.add_trace(go.Scatter(x=[optimum.values[names[0]]], y=[y_value], mode="markers", name=label,
+                             marker=MARK, **bars))  # fmt: skip
+    fig.update_xaxes(title_text=theme.safe(names[0]), type="log")
+    if len(names) == 2:
+        fig.update_yaxes(title_text=theme.safe(names[1]), type="log")
+    else:
+        fig.update_yaxes(title_text="law at its lowest")
+    return theme.finish(fig, 340, [str(trace.name) for trace in fig.data])
 
 
 def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.Figure:

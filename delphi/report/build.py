@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from delphi.isoflop import IsoflopLadder
     from delphi.report.drawings import Drawing
     from delphi.report.tables import Table
+    from delphi.sweeps import Sweep
 
 __all__ = ["Report", "build_report", "write_report"]
 
@@ -66,6 +67,7 @@ def build_report(
     title: str | None = None,
     shared_floor: bool = False,
     forecast_at: Sequence[float] = FORECAST_AT,
+    sweep: Sweep | None = None,
     progress: bool = False,
 ) -> Report:
     """Fit what is not fitted yet and write figures, tables and a page into a directory.
@@ -82,6 +84,8 @@ def build_report(
         Fit one L_inf for all suites.
     forecast_at : sequence of float
         Compute to forecast at, FLOPs.
+    sweep : Sweep, optional
+        A fitted sweep of hyperparameters, to be shown beside the runs.
     progress : bool
         Show a progress bar.
 
@@ -109,7 +113,7 @@ def build_report(
     """
     check_target(out_dir)
     ladder = as_ladder(runs_or_ladder, progress=progress)
-    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at)
+    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at, sweep=sweep)
     return write_report(analysis, out_dir, title=title, progress=progress)
 
 

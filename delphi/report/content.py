@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
+    from delphi.sweeps import Sweep
 
 __all__ = ["Analysis", "analyse", "truth_table"]
 
@@ -53,6 +54,8 @@ class Analysis:
     tables : tuple of Table
     reading : tuple of str
         The result in sentences.
+    sweep : Sweep or None
+        A sweep of hyperparameters beside the runs.
     """
 
     ladder: IsoflopLadder
@@ -63,6 +66,7 @@ class Analysis:
     checks: Checks
     tables: tuple[Table, ...]
     reading: tuple[str, ...]
+    sweep: Sweep | None = None
 
 
 def analyse(
@@ -72,6 +76,7 @@ def analyse(
     forecast_at: Sequence[float] = FORECAST_AT,
     level: float = 0.95,
     kind: Kind = "mean",
+    sweep: Sweep | None = None,
 ) -> Analysis:
     """Fit the laws of a ladder, score the held-out runs, forecast, and put it all in words.
 
@@ -87,6 +92,8 @@ def analyse(
         Level of the intervals in the tables of laws and forecasts.
     kind : {"mean", "new run"}
         What the forecast is of, as in :meth:`IsoflopLadder.forecast`.
+    sweep : Sweep, optional
+        A fitted sweep, to be shown beside the runs.
 
     Returns
     -------
@@ -120,8 +127,13 @@ def analyse(
     if "truth" in ladder.runs.attrs:
         tables.append(truth_table(ladder, laws, forecasts))
     reading = read_aloud(ladder, laws, posteriors, held_out, forecasts)
+    if sweep is not None:
+        from delphi.report.sweep import sweep_reading, sweep_tables
+
+        tables += sweep_tables(sweep)
+        reading += sweep_reading(sweep)
     return Analysis(
-        ladder, laws, posteriors, held_out, forecasts, checks, tuple(tables), tuple(reading)
+        ladder, laws, posteriors, held_out, forecasts, checks, tuple(tables), tuple(reading), sweep
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from delphi.shorthand import flops
+from delphi.shorthand import flops, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EVERY", "Drawing", "drawings", "held_out_band", "listed"]
 
 EVERY = "All suites"
+SWEEP = "Sweep"
 N_BOOT = 1000  # replicates of the interval behind the seeds
 
 
@@ -65,6 +66,7 @@ def drawings(analysis: Analysis, slugs: dict[str, str]) -> Iterator[Drawing]:
         yield from _seeds(analysis, suite, f"lucky-seeds-{slug}")
         yield from _floor(analysis, suite, f"floor-profile-{slug}")
         yield from _surface(analysis, suite, f"surface-{slug}")
+    yield from _sweep(analysis)
 
 
 def _parabolas(analysis: Analysis) -> Drawing:
@@ -267,6 +269,20 @@ def _floor(analysis: Analysis, suite: str, name: str) -> Iterator[Drawing]:
         "fitted compute that go with it. Bold: inside the 95% likelihood region; dotted: the law.",
         lambda narrow: figures.floor_profile(law, mobile=narrow),
     )
+
+
+def _sweep(analysis: Analysis) -> Iterator[Drawing]:
+    from delphi import figures
+    from delphi.report.sweep import CAPTION
+
+    sweep = analysis.sweep
+    if sweep is None or not any(c.ok for c in sweep.cells):
+        return
+    marked = f" Crosses: {shortened(sweep.rule)}, hollow outside the trials." if sweep.rule else ""
+    yield Drawing(
+        "hparam-scaling", "Hyperparameters", SWEEP, CAPTION + marked,
+        lambda narrow: figures.hparam_scaling(sweep, mobile=narrow),
+    )  # fmt: skip
 
 
 def _surface(analysis: Analysis, suite: str, name: str) -> Iterator[Drawing]:
