@@ -20,11 +20,11 @@
 #define CLOSE 1.3         /* a start further above the best than this share is not followed */
 #define VALLEY_SHARE 0.08 /* how far the probes along the valley climb */
 #define STEPS_L1 60
-#define TOLERANCE 1e-10  /* of a step's promise */
+#define TOLERANCE 1e-10 /* of a step's promise */
 #define TOLERANCE_L1 1e-9
-#define SAME 1e-4 /* two refined starts this close are one */
+#define SAME 1e-4     /* two refined starts this close are one */
 #define SAME_SUM 1e-5 /* two sums this close are one */
-#define EDGE 1e-6 /* in ln theta */
+#define EDGE 1e-6     /* in ln theta */
 #define PLACES ((size_t)DPH_CURVESTART_SLICES * DPH_CURVESTART_NODES)
 
 typedef dph_curveplace place;
@@ -43,7 +43,7 @@ typedef struct {
     double *columns;
     double *base;
     double *part;
-    double *thin;                 /* double[2 * DPH_CURVESTART_POINTS] */
+    double *thin;               /* double[2 * DPH_CURVESTART_POINTS] */
     const double *F, *A, *sums; /* the scan of this slice */
 } problem;
 
@@ -194,13 +194,13 @@ find_starts(const problem *q, double delta, place *found)
 {
     dph_curvefit fit;
     place starts[STARTS];
-    int n_starts =
-        dph_curvestart_lowest(q->form, q->axes, q->F, q->A, q->sums, STARTS, starts);
+    int n_starts = dph_curvestart_lowest(q->form, q->axes, q->F, q->A, q->sums, STARTS, starts);
     int n_found = 0;
 
     open_fit(q, dph_curvestart_step(q->n), &fit);
     for (int k = 0; k < n_starts && !stopped(q->options); k++) {
-        starts[k].sum = dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, INFINITY, starts[k].p);
+        starts[k].sum =
+            dph_curverefine(&fit, delta, COARSE_TOLERANCE, COARSE_STEPS, INFINITY, starts[k].p);
         if (!is_known(found, n_found, &starts[k], fit.n_parameters, q->y_max)) {
             n_found = dph_curvestart_keep(found, n_found, STARTS, &starts[k]);
         }
@@ -343,8 +343,7 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
         for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
             place here = finalists[k];
 
-            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
-                                          best.sum * (1 - SAME_SUM),
+            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
                                           INFINITY, here.p);
             best = here.sum < best.sum ? here : best;
         }
@@ -356,9 +355,9 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
                 place here = lowest;
 
                 shift(&fit, lowest.p, step, probes[k], here.p);
-                here.sum = dph_curverefine_l1(
-                    &fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
-                    k < 2 ? INFINITY : best.sum * (1 + FAR_SHARE), here.p);
+                here.sum =
+                    dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
+                                       k < 2 ? INFINITY : best.sum * (1 + FAR_SHARE), here.p);
                 best = here.sum < best.sum ? here : best;
             }
         }

@@ -63,7 +63,8 @@ linearise(const dph_curvefit *fit, const dph_refinecolumns *c, const double *p, 
     }
 }
 
-/* The best (F, A) at the theta that s belongs to, from p, whose residuals are r. Returns the sum. */
+/* The best (F, A) at the theta that s belongs to, from p, whose residuals are r. Returns the sum.
+ */
 static double
 level(const dph_curvefit *fit, const dph_refinecolumns *c, const double *s, const double *r,
       dph_l1vertex *vertex, double *p)
@@ -83,8 +84,8 @@ level(const dph_curvefit *fit, const dph_refinecolumns *c, const double *s, cons
 }
 
 double
-dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double floor,
-                   double ceiling, double *p)
+dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double floor, double ceiling,
+                   double *p)
 {
     dph_refinecolumns c = dph_curverefine_columns(fit);
     int64_t n = fit->shape.n;
@@ -169,11 +170,8 @@ double
 dph_curverefine_l1gap(dph_curvefit *fit, double *p, double *gap)
 {
     dph_refinecolumns c = dph_curverefine_columns(fit);
-    dph_boxline line = {.s = c.s,
-                        .y = fit->y,
-                        .n = fit->shape.n,
-                        .F_max = fit->high[0],
-                        .A_max = fit->high[1]};
+    dph_boxline line = {
+        .s = c.s, .y = fit->y, .n = fit->shape.n, .F_max = fit->high[0], .A_max = fit->high[1]};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
     double here = 0;
 

@@ -17,7 +17,8 @@
 #define FOLLOW_STEPS 1
 #define VALLEY_DAMPING 0.1
 #define NEARLY 1e-6 /* of the sum: what the last steps by products promise */
-#define DEPENDENT 1e-9 /* of a column's square: what products leave of it is mostly rounding below */
+#define DEPENDENT                                                                                  \
+    1e-9             /* of a column's square: what products leave of it is mostly rounding below */
 #define LOG_STEP 3.0 /* the furthest that ln theta moves at a time */
 
 dph_refinecolumns
@@ -77,7 +78,8 @@ evaluate(dph_curvefit *fit, double delta, const double *p, double *s, double *r)
 
 /* Rows of the weighted problem: root of the weight times (1, s, A slopes), and pull over root. */
 DPH_CLONES static void
-weigh(const dph_refinecolumns *c, int64_t n, int n_parameters, double A, double delta, double damping)
+weigh(const dph_refinecolumns *c, int64_t n, int n_parameters, double A, double delta,
+      double damping)
 {
     for (int64_t i = 0; i < n; i++) {
         double a = fabs(c->r[i]);

@@ -147,9 +147,8 @@ dph_curvestart_scan(const dph_curveprefixes *prefixes, int form, const dph_curve
         int64_t last = (prefixes->n[k] - 1) / step;
 
         /* all but the last point by their medians: those do not look beyond the slice */
-        *f = (fixed){.n = last,
-                     .count = (double)(last + 1),
-                     .last_y = prefixes->y[last * step] - level};
+        *f = (fixed){
+            .n = last, .count = (double)(last + 1), .last_y = prefixes->y[last * step] - level};
         for (; at < last; at++) {
             y_sum += y[at];
             yy_sum += y[at] * y[at];

@@ -10,9 +10,9 @@
 #define SINGULAR 1e-14
 #define ROUNDING 4e-15 /* of its terms: a residual below it is zero */
 #define LANES 8
-#define UPDATES 12    /* of the inverse, before it is computed anew */
-#define WORTH 2.0     /* of the sum at zero: a vertex with a larger sum is no place to start from */
-#define NEAREST 3     /* places of a turn looked for one by one */
+#define UPDATES 12 /* of the inverse, before it is computed anew */
+#define WORTH 2.0  /* of the sum at zero: a vertex with a larger sum is no place to start from */
+#define NEAREST 3  /* places of a turn looked for one by one */
 
 /* What holds an edge in place: nothing yet, a residual kept at zero, or a bound. */
 enum { LOOSE, POINT, LOW, HIGH };

@@ -31,7 +31,6 @@ typedef struct {
 /* d receives the step. Returns the sum at d, at most that at 0. vertex is where to start, if
  * anything is known, and receives where the walk ended; its points must be below n. Columns beyond
  * n_parameters may be NULL. scratch double[DPH_L1STEP_COLUMNS * n]. */
-double
-dph_l1step(const dph_l1problem *problem, double *scratch, dph_l1vertex *vertex, double *d);
+double dph_l1step(const dph_l1problem *problem, double *scratch, dph_l1vertex *vertex, double *d);
 
 #endif

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import qualitative
 
 from delphi.endpoints import UNIT, EndpointLaws
 from delphi.figures import theme
@@ -37,7 +38,7 @@ def endpoint_laws(laws: EndpointLaws, *, line: bool = False, mobile: bool = Fals
     by = list(laws.by)
     shown = laws.laws.head(RECIPES)
     keys = [", ".join(theme.safe(v) for v in row) for row in shown[by].astype(str).to_numpy()]
-    colours = theme.suite_colours(keys)
+    colours = dict(zip(keys, qualitative.Dark24, strict=False))  # more than there are suites
     C = laws.points["compute"].to_numpy()
     lo, hi = padded(float(C.min()), float(C.max()))
     x = np.geomspace(lo, hi, N_CURVE)

@@ -16,7 +16,8 @@ static dph_curve
 fit_curve(const double *tau, const double *loss, int64_t n, int form, int kind)
 {
     int64_t start = 0;
-    dph_curve_batch batch = {.tau = tau, .loss = loss, .starts = &start, .ends = &n, .groups = one_group};
+    dph_curve_batch batch = {
+        .tau = tau, .loss = loss, .starts = &start, .ends = &n, .groups = one_group};
     dph_curve_options options = {
         .forms = {form}, .n_forms = 1, .losses = {kind}, .n_losses = 1, .delta = NAN};
     size_t size = dph_curve_scratch(n) * sizeof(double);
@@ -149,7 +150,8 @@ test_cancelled(void)
     double tau[20];
     double loss[20];
     double *scratch = malloc(dph_curve_scratch(20) * sizeof(double));
-    dph_curve_batch batch = {.tau = tau, .loss = loss, .starts = &start, .ends = &end, .groups = one_group};
+    dph_curve_batch batch = {
+        .tau = tau, .loss = loss, .starts = &start, .ends = &end, .groups = one_group};
     dph_curve_options options = {.forms = {0},
                                  .n_forms = 1,
                                  .losses = {DPH_CURVE_MAE, DPH_CURVE_HUBER},
