@@ -99,6 +99,22 @@ class ConfigSearch:
             lines.append("  cross-validation: nothing qualified without the run left out")
         return "\n".join(lines)
 
+    def plot(self, *, mobile: bool = False) -> Any:
+        """Worst error of every method from every prefix, as a plotly heat map.
+
+        Parameters
+        ----------
+        mobile : bool
+            For a screen 360 px wide.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+        """
+        from .figures.configs import config_map
+
+        return config_map(self, mobile=mobile)
+
     def __repr__(self) -> str:
         best = self.best
         found = "none" if best is None else f"{best['method']} from {best['prefix']:g}"

@@ -36,7 +36,7 @@ _NUMBERS = ("F", "A", "theta_0", "theta_1", "objective", "delta", "noise")
 _RESULTS = {
     "prefix", "method", "form", "loss", "n", *_NUMBERS, "predicted_final", "actual_final",
     "abs_error", "low", "high", "level", "n_calibration", "last_value", "progress_end",
-    "decaying", "left_out", "status", "status_code",
+    "decaying", "decays_later", "left_out", "status", "status_code",
 }  # fmt: skip
 
 
@@ -134,7 +134,9 @@ def fit_curves(
         within a schedule where it has enough runs.
     learning_rate : str, optional
         Column of the learning rate at each point. Prefixes that end while it falls are marked
-        ``decaying``; runs that end so get the status ``mid_decay``.
+        ``decaying``; those after which it is known to fall ``decays_later``: what a decay will take
+        off is in no prefix before it, so their forecasts are too high as a rule. Runs that end in
+        mid-decay get the status ``mid_decay``.
     by : str or sequence of str
         Columns with one value a run that come along (scale, mix, lr, ...).
     level : float
@@ -152,7 +154,7 @@ def fit_curves(
         ``schedule`` columns, prefix, method, form and loss ("" where there is none), n, F, A,
         theta_0, theta_1, objective (mean of the chosen loss), delta, noise, predicted_final,
         actual_final (NaN for an unfinished run), abs_error, low, high, level, n_calibration,
-        last_value, progress_end, decaying, left_out, status, status_code.
+        last_value, progress_end, decaying, decays_later, left_out, status, status_code.
 
     Raises
     ------
@@ -354,6 +356,8 @@ def _fit_rows(
     columns["progress_end"] = np.repeat(reached, width)
     falling = [runs.decaying_at(int(owner[k]), int(ends[k])) for k in range(n_slices)]
     columns["decaying"] = np.repeat(np.array(falling, bool), width)
+    later = [runs.decays_after(int(owner[k]), int(ends[k])) for k in range(n_slices)]
+    columns["decays_later"] = np.repeat(np.array(later, bool), width)
     columns["left_out"] = np.repeat(runs.left_out[owner], width)
 
     said = np.zeros(n_slices, np.int64)

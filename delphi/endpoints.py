@@ -111,6 +111,24 @@ class EndpointLaws:
                 )
         return "\n".join(lines)
 
+    def plot(self, *, line: bool = False, mobile: bool = False) -> Any:
+        """Laws, runs and held-out runs of every recipe, as a plotly figure.
+
+        Parameters
+        ----------
+        line : bool
+            The log-log lines instead of the laws with a floor.
+        mobile : bool
+            For a screen 360 px wide.
+
+        Returns
+        -------
+        plotly.graph_objects.Figure
+        """
+        from .figures.endpoints import endpoint_laws
+
+        return endpoint_laws(self, line=line, mobile=mobile)
+
     def __repr__(self) -> str:
         return (
             f"EndpointLaws({len(self.laws)} recipes by {', '.join(self.by)}, "

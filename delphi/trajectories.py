@@ -22,6 +22,7 @@ FINISHED = 0.99  # of the planned total: a run this far has reached its end
 ROUNDING = 1e-9
 FALLING = 0.02  # of progress, over which a learning rate must fall to count as decaying
 DECAYED = 0.25  # of its peak: a learning rate still falling above this was cut in its decay
+CHANGE = 0.01  # of a learning rate: by how much it must fall to have fallen
 DIVERGED = 0.25  # of the fall so far that a run has given back at its end
 
 
@@ -71,6 +72,14 @@ class Trajectories:
         return self.rate is not None and _falling(
             self.tau[self.offsets[r] : end], self.rate[self.offsets[r] : end]
         )
+
+    def decays_after(self, r: int, end: int) -> bool:
+        """True if the learning rate of run r is known to fall after the point before ``end``."""
+        first = int(self.offsets[r])
+        if self.rate is None or end <= first:
+            return False
+        later = self.rate[end - 1 : int(self.offsets[r + 1])]
+        return bool(np.isfinite(later[0]) and (later[1:] < later[0] * (1 - CHANGE)).any())
 
 
 def read_trajectories(

@@ -12,7 +12,7 @@
     1.345                 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
                            */
 #define DELTA_LEAST 1e-12 /* of the largest loss */
-#define STARTS 4          /* places of the scan that are refined */
+#define STARTS 3          /* places of the scan that are refined */
 #define FINALISTS 2       /* of them, those refined to the end */
 #define COARSE_TOLERANCE 1e-3
 #define COARSE_STEPS 8
@@ -320,6 +320,7 @@ find_finalists(const problem *q, double delta, place *finalists)
 /* Where the absolute error looks along the valley, in lengths of its step; only the first half of
  * them where there are two thetas, whose valleys bend. */
 static const double probes[] = {-1, 1, -2.5, 2.5};
+#define FAR_SHARE 0.25 /* the valley should have climbed twice as much there */
 #define N_PROBES ((int)(sizeof probes / sizeof probes[0]))
 
 static void
@@ -342,8 +343,8 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
         for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
             place here = finalists[k];
 
-            here.sum =
-                dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM), here.p);
+            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
+                                          INFINITY, here.p);
             best = here.sum < best.sum ? here : best;
         }
         if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
@@ -354,8 +355,9 @@ fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, do
                 place here = lowest;
 
                 shift(&fit, lowest.p, step, probes[k], here.p);
-                here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1,
-                                              best.sum * (1 - SAME_SUM), here.p);
+                here.sum =
+                    dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
+                                       k < 2 ? INFINITY : best.sum * (1 + FAR_SHARE), here.p);
                 best = here.sum < best.sum ? here : best;
             }
         }

@@ -84,7 +84,8 @@ level(const dph_curvefit *fit, const dph_refinecolumns *c, const double *s, cons
 }
 
 double
-dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double floor, double *p)
+dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double floor, double ceiling,
+                   double *p)
 {
     dph_refinecolumns c = dph_curverefine_columns(fit);
     int64_t n = fit->shape.n;
@@ -102,6 +103,9 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
     (void)absolute(fit->y, c.s, n, p[0], p[1], c.r);
     (void)level(fit, &c, c.s, c.r, &line, p);
     here = absolute(fit->y, c.s, n, p[0], p[1], c.r);
+    if (here > ceiling) {
+        return here;
+    }
     for (int count = 0; count < steps_max; count++) {
         dph_l1problem problem;
         double step[DPH_CURVE_PARAMETERS] = {0};
