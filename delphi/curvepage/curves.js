@@ -14,7 +14,7 @@
   function number(id) { return Number(byId(id).value); }
   function text(value, digits) {
     if (value === null || value === undefined || !isFinite(value)) { return "-"; }
-    return Number(value).toPrecision(digits || 4).replace(/\.?0+(e|$)/, "$1");
+    return String(Number(Number(value).toPrecision(digits || 4))).replace("e+", "e");
   }
   function fixed(value) { return value === null || value === undefined ? "-" : value.toFixed(4); }
   function safe(name) { // for plotly, which reads some markup
@@ -60,8 +60,11 @@
     var figure = { data: traces, layout: Object.assign(base, layout) };
     if (shell.paper()) { figure.layout.width = 680; }
     if (shell.dark()) { figure = shell.recolour(figure, ""); }
+    var label = byId(id).getAttribute("data-label");
     waiting++;
     Plotly.react(byId(id), figure.data, figure.layout, shell.options).then(function () {
+      shell.named(byId(id), label);
+      byId(id).style.minHeight = "";
       drawn++;
       if (!--waiting) { root.setAttribute("data-live", drawn); }
     });

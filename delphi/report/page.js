@@ -57,18 +57,8 @@
           Plotly[step.method].apply(null, [state.plot].concat(step.args));
         }
       });
-      named(state);
+      shell.named(state.plot, state.label);
       state.drawn = true;
-    });
-  }
-  // The picture is one image with a text; the buttons over it stay buttons.
-  function named(state) {
-    state.plot.removeAttribute("role");
-    state.plot.removeAttribute("aria-label");
-    Array.prototype.forEach.call(state.plot.querySelectorAll(".main-svg"), function (svg, i) {
-      if (i) { svg.setAttribute("aria-hidden", "true"); return; }
-      svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", state.label);
     });
   }
   function control(state, words, element) {
