@@ -114,7 +114,7 @@ def run_terms(
                 rest = rest - (q @ rest) * q
         size = float(np.linalg.norm(values))
         if not np.linalg.norm(rest) > DEPENDENT * max(size, 1e-300):
-            constant = len(values) == 0 or np.ptp(values) == 0
+            constant = size < DEPENDENT or (place < n_main and np.ptp(values) == 0)
             dropped[name] = "constant" if constant else "follows from the others"
             continue
         basis.append(rest / np.linalg.norm(rest))
