@@ -109,7 +109,7 @@
       var name = safe(one ? data.mixes[key] : data.scales[key]);
       traces.push({
         x: data.tau[r], y: data.loss[r], mode: "lines", name: name, legendgroup: "k" + key,
-        showlegend: !inLegend[key], line: { color: colour, width: 1.5 },
+        showlegend: !inLegend[key], line: { color: colour, width: 1.5 }, opacity: 0.5,
         hovertemplate: safe(data.run[r]) + "<br>%{x:.3f}: %{y:.4f}<extra></extra>",
       });
       inLegend[key] = true;
@@ -124,7 +124,7 @@
           y.push(fit.F[k] + fit.A[k] * shape(form, x[i], fit.t0[k], fit.t1[k]));
         }
         traces.push({ x: x, y: y, mode: "lines", showlegend: false, hoverinfo: "skip",
-          line: { color: colour, width: 1.5, dash: "dash" }, meta: "continuation" });
+          line: { color: colour, width: 2.2, dash: "dash" }, meta: "continuation" });
       }
       [data.actual[r], fit.final[k]].forEach(function (v) {
         if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); }
