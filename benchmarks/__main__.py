@@ -23,6 +23,7 @@ BENCHMARKS = (
     "survival",
     "richards",
     "curve",
+    "jointcurve",
     "ridge",
     "sweeps",
 )

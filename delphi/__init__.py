@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .card import Card
     from .configs import ConfigSearch, search_configs
     from .configurations import OptimalConfigurations, optimal_configurations
+    from .curvepage import explore_curves, write_curve_page
     from .curves import curve_loss, fit_curves, score_curves
     from .downstream import DownstreamFit, fit_downstream, fit_downstreams
     from .emergence import RichardsCurve, fit_richards
@@ -107,6 +108,7 @@ __all__ = [
     "draw_figures",
     "effective_speedup",
     "explore",
+    "explore_curves",
     "figures",
     "final_losses",
     "fit_curves",
@@ -147,6 +149,7 @@ __all__ = [
     "seed_noise",
     "simulate",
     "simulate_sweep",
+    "write_curve_page",
     "write_figures",
 ]
 
@@ -170,6 +173,7 @@ _ON_USE = {
     "search_configs": "configs",
     "score_curves": "curves",
     "JointCurves": "jointcurves",
+    "explore_curves": "curvepage",
     "fit_endpoints": "endpoints",
     "fit_joint_curves": "jointcurves",
     "score_joint_curves": "jointscores",
@@ -219,6 +223,7 @@ _ON_USE = {
     "read_kl": "klcells",
     "rolling_mean": "kl",
     "seed_noise": "seeds",
+    "write_curve_page": "curvepage",
     "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

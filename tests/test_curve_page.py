@@ -116,6 +116,10 @@ def visit(chromium, written):
         one.context.close()
 
 
+def number(cell):
+    return np.nan if cell == "-" else float(cell)
+
+
 def numbers(text):
     return [float(v) for v in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", text)]
 
@@ -143,7 +147,8 @@ def test_every_control_has_a_name_and_every_figure_a_text(visit):
     )
     assert [name for name in bare if not name.startswith("figure-")] == []
     assert seen.run(
-        "() => [...document.querySelectorAll('.plot')].every(p => p.getAttribute('aria-label'))"
+        "() => [...document.querySelectorAll('.plot')].every("
+        "p => p.getAttribute('aria-label') || p.querySelector('svg[aria-label]'))"
     )
     assert seen.run("new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size") == (
         seen.run("document.querySelectorAll('[id]').length")
@@ -266,14 +271,18 @@ def test_endpoint_laws_are_those_of_fit_endpoints(visit, written, place, line):
     key = "line_percent_error" if line else "percent_error"
     said = seen.text("endpoints-said")
     errors = laws.held_out[key].abs()
-    assert f"mean error {errors.mean():.3g}%" in said
-    assert f"worst {errors.max():.3g}%" in said
+    if errors.notna().any():
+        assert f"mean error {errors.mean():.3g}%" in said
+        assert f"worst {errors.max():.3g}%" in said
+    else:  # two scales do not determine a law with a floor
+        assert (place, line) == (0, False)
+        assert "No held-out run with a forecast" in said
     rows = seen.table("law-table")
-    np.testing.assert_allclose([float(r[2]) for r in rows], laws.laws["E"], rtol=6e-4, atol=1e-6)
-    np.testing.assert_allclose([float(r[4]) for r in rows], laws.laws["alpha"], rtol=6e-4)
+    np.testing.assert_allclose([number(r[2]) for r in rows], laws.laws["E"], rtol=6e-4, atol=1e-6)
+    np.testing.assert_allclose([number(r[4]) for r in rows], laws.laws["alpha"], rtol=6e-4)
     held = seen.table("held-table")
     np.testing.assert_allclose(
-        sorted(float(r[4]) for r in held), sorted(laws.held_out["percent_error"]), rtol=6e-3
+        np.sort([number(r[4]) for r in held]), np.sort(laws.held_out["percent_error"]), rtol=6e-3
     )
     traces = seen.traces("live-endpoints")
     used = laws.points["used"].value_counts()

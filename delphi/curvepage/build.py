@@ -213,7 +213,7 @@ def _best(a: CurveAnalysis) -> Plot | None:
     return Plot(
         "best-forms", "Lowest mean error",
         "The fit (form and loss) with the lowest mean error of the final loss, and that error; "
-        "dark is low. Baselines and the ensemble are left out.",
+        "the stronger the blue, the lower. Baselines and the ensemble are left out.",
         best_forms(a.by_scale).to_json(), best_forms(a.by_scale, mobile=True).to_json(),
     )  # fmt: skip
 

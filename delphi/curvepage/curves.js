@@ -14,7 +14,7 @@
   function number(id) { return Number(byId(id).value); }
   function text(value, digits) {
     if (value === null || value === undefined || !isFinite(value)) { return "-"; }
-    return Number(value).toPrecision(digits || 4).replace(/\.?0+(e|$)/, "$1");
+    return String(Number(Number(value).toPrecision(digits || 4))).replace("e+", "e");
   }
   function fixed(value) { return value === null || value === undefined ? "-" : value.toFixed(4); }
   function safe(name) { // for plotly, which reads some markup
@@ -60,8 +60,11 @@
     var figure = { data: traces, layout: Object.assign(base, layout) };
     if (shell.paper()) { figure.layout.width = 680; }
     if (shell.dark()) { figure = shell.recolour(figure, ""); }
+    var label = byId(id).getAttribute("data-label");
     waiting++;
     Plotly.react(byId(id), figure.data, figure.layout, shell.options).then(function () {
+      shell.named(byId(id), label);
+      byId(id).style.minHeight = "";
       drawn++;
       if (!--waiting) { root.setAttribute("data-live", drawn); }
     });
@@ -106,7 +109,7 @@
       var name = safe(one ? data.mixes[key] : data.scales[key]);
       traces.push({
         x: data.tau[r], y: data.loss[r], mode: "lines", name: name, legendgroup: "k" + key,
-        showlegend: !inLegend[key], line: { color: colour, width: 1.5 },
+        showlegend: !inLegend[key], line: { color: colour, width: 1.5 }, opacity: 0.5,
         hovertemplate: safe(data.run[r]) + "<br>%{x:.3f}: %{y:.4f}<extra></extra>",
       });
       inLegend[key] = true;
@@ -121,7 +124,7 @@
           y.push(fit.F[k] + fit.A[k] * shape(form, x[i], fit.t0[k], fit.t1[k]));
         }
         traces.push({ x: x, y: y, mode: "lines", showlegend: false, hoverinfo: "skip",
-          line: { color: colour, width: 1.5, dash: "dash" }, meta: "continuation" });
+          line: { color: colour, width: 2.2, dash: "dash" }, meta: "continuation" });
       }
       [data.actual[r], fit.final[k]].forEach(function (v) {
         if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); }

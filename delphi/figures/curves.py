@@ -72,7 +72,7 @@ def best_forms(scores: pd.DataFrame, *, scale: str = "scale", mobile: bool = Fal
         go.Heatmap(
             z=logs, x=[f"{p:g}" for p in prefixes], y=names, text=text, colorscale=HEAT,
             texttemplate="%{text}", xgap=2, ygap=2,
-            textfont={"size": 9 if mobile else 11, "color": theme.INK},
+            textfont={"size": 8 if mobile else 11, "color": theme.INK},
             customdata=np.dstack((np.where(pd.isna(method), "", method), mae)),
             hovertemplate="scale %{y}, prefix %{x}<br>%{customdata[0]}<br>"
             "mae %{customdata[1]:.4g}<extra></extra>",
@@ -94,8 +94,9 @@ def scale_name(value: Any) -> str:
 
 def _cell(method: str, mae: float, mobile: bool) -> str:
     form, _, loss = method.partition("-")
-    short = f"{form[:3]}<br>{loss}" if mobile else method.replace("-", "<br>", 1)
-    return f"{short}<br>{mae:.3g}"
+    if mobile:  # nine cells share 280 px
+        return f"{form[:3]}<br>{loss[:3]}<br>{f'{mae:.2g}'.removeprefix('0')}"
+    return f"{form}<br>{loss}<br>{mae:.3g}"
 
 
 def joint_forecasts(

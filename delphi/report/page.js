@@ -64,22 +64,12 @@
         return Plotly[step.method].apply(null, [state.plot].concat(step.args));
       }));
     }).then(function () {
-      named(state);
+      shell.named(state.plot, state.label);
       state.drawn = true;
       working(-1);
     }, function (error) {
       working(-1);
       throw error;
-    });
-  }
-  // The picture is one image with a text; the buttons over it stay buttons.
-  function named(state) {
-    state.plot.removeAttribute("role");
-    state.plot.removeAttribute("aria-label");
-    Array.prototype.forEach.call(state.plot.querySelectorAll(".main-svg"), function (svg, i) {
-      if (i) { svg.setAttribute("aria-hidden", "true"); return; }
-      svg.setAttribute("role", "img");
-      svg.setAttribute("aria-label", state.label);
     });
   }
   // Labels are written for plotly, which reads a little HTML in them.

@@ -64,6 +64,17 @@
     return value;
   }
 
+  // The picture is one image with a text; the buttons over it stay buttons.
+  function named(plot, label) {
+    plot.removeAttribute("role");
+    plot.removeAttribute("aria-label");
+    Array.prototype.forEach.call(plot.querySelectorAll(".main-svg"), function (svg, i) {
+      if (i) { svg.setAttribute("aria-hidden", "true"); return; }
+      svg.setAttribute("role", "img");
+      svg.setAttribute("aria-label", label);
+    });
+  }
+
   // ---- theme
   var button = document.getElementById("theme");
   function showTheme() {
@@ -119,7 +130,7 @@
   fold();
   mark();
   window.delphi = {
-    read: read, dark: dark, recolour: recolour, template: read("delphi-template"),
+    read: read, dark: dark, recolour: recolour, named: named, template: read("delphi-template"),
     narrow: function () { return narrow.matches && !paper; },
     paper: function () { return paper; },
     onChange: function (call) { redraws.push(call); },

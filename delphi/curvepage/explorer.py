@@ -1,0 +1,340 @@
+"""Learning curves live in Jupyter: every move of the prefix fits all runs again."""
+
+from __future__ import annotations
+
+import html
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from delphi.curvepage.content import ALL, _named
+from delphi.curvepage.payload import name_of
+from delphi.curves import FORMS, LOSSES, curve_loss, fit_curves
+from delphi.errors import DataError, FitWarning
+from delphi.figures import theme
+from delphi.figures.thin import spread
+from delphi.shorthand import printable, shortened
+from delphi.trajectories import read_trajectories
+
+try:
+    import anywidget  # noqa: F401  # plotly's FigureWidget is built on it
+    import ipywidgets as widgets
+    import plotly.graph_objects as go
+except ImportError as error:
+    raise ModuleNotFoundError(
+        "the panel needs ipywidgets, anywidget and plotly: pip install 'delphi-scaling[notebook]'",
+        name=error.name,
+    ) from error
+
+__all__ = ["CurveExplorer", "CurvePanel", "CurveState"]
+
+RUNS, POINTS = 60, 120  # drawn
+ENSEMBLE = "ensemble"
+TRACES = ("observed", "fitted", "observed final", "forecast")
+
+
+@dataclass(frozen=True)
+class CurveState:
+    """What is on show.
+
+    Attributes
+    ----------
+    prefix, form, loss : float, str, str
+        Settings; the form may be "ensemble", which takes all forms and both losses.
+    where : dict
+        scale, mix and lr that runs are restricted to; "all" for no restriction.
+    fits : pandas.DataFrame
+        Of `delphi.fit_curves` over these runs, the method on show only.
+    seconds : float
+        What the fit took.
+    """
+
+    prefix: float
+    form: str
+    loss: str
+    where: dict[str, Any]
+    fits: pd.DataFrame
+    seconds: float
+
+    @property
+    def method(self) -> str:
+        """Name of the method on show."""
+        return ENSEMBLE if self.form == ENSEMBLE else f"{self.form}-{self.loss}"
+
+    def facts(self) -> dict[str, str]:
+        """The state in words."""
+        error = self.fits["abs_error"].dropna()
+        out = {"method": f"{self.method} from prefix {self.prefix:g}", "runs": f"{len(self.fits)}"}
+        if len(error):
+            out["mean error"] = f"{error.mean():.4g}"
+            out["worst error"] = f"{error.max():.4g}"
+        failed = int(self.fits["predicted_final"].isna().sum())
+        if failed:
+            out["without a forecast"] = f"{failed}"
+        return out
+
+
+class CurveExplorer:
+    """Settings in, fits out; no widget anywhere.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        One row a point.
+    run, progress, step, total, loss
+        As in `delphi.fit_curves`.
+    scale, mix, lr : str, optional
+        Columns to choose runs by; those of these names by default, where they are there.
+    prefix, form, loss_kind
+        Where the settings stand at first; the form may be "ensemble".
+
+    Raises
+    ------
+    DataError
+        Runs that cannot be read, or a bad setting.
+    """
+
+    def __init__(
+        self,
+        frame: Any,
+        *,
+        run: str = "run",
+        progress: str | None = None,
+        step: str = "step",
+        total: str | float | None = None,
+        loss: str = "loss",
+        scale: str | None = "scale",
+        mix: str | None = "mix",
+        lr: str | None = "lr",
+        prefix: float = 0.5,
+        form: str = "power",
+        loss_kind: str = "huber",
+    ) -> None:
+        table, columns, _ = _named(frame, run, scale, mix, lr)
+        self.runs = read_trajectories(
+            table, run=run, progress=progress, step=step, total=total, loss=loss,
+            by=tuple(columns.values()),
+        )  # fmt: skip
+        if not len(self.runs.tau):
+            raise DataError("no run has a point")
+        keys = self.runs.keys
+        self.keys = pd.DataFrame(
+            {"run": keys[run], **{noun: keys[name] for noun, name in columns.items()}}
+        )
+        # sorted once: a move hands over arrays and reads nothing again
+        who = np.repeat(np.arange(len(keys)), np.diff(self.runs.offsets))
+        self._points = pd.DataFrame({"run": who, "progress": self.runs.tau, "loss": self.runs.loss})
+        self._who = who
+        self.state = self._fitted(prefix, form, loss_kind, dict.fromkeys(columns, ALL))
+
+    def choices(self, noun: str) -> list[Any]:
+        """ "all" and the values of scale, mix or lr."""
+        values = sorted(self.keys[noun].unique(), key=lambda v: (isinstance(v, str), v))
+        return [ALL, *(v for v in values if v != ALL)]
+
+    def update(self, **changes: Any) -> CurveState:
+        """Change settings and fit again.
+
+        Parameters
+        ----------
+        **changes
+            prefix, form, loss, scale, mix, lr.
+
+        Raises
+        ------
+        DataError
+            Unknown settings, a prefix outside (0, 1], no run left; the state stays as it was.
+        """
+        s = self.state
+        now = {"prefix": s.prefix, "form": s.form, "loss": s.loss, **s.where}
+        unknown = [name for name in changes if name not in now]
+        if unknown:
+            raise DataError(f"unknown setting {unknown[0]!r}; they are {', '.join(now)}")
+        now |= changes
+        where = {noun: now[noun] for noun in s.where}
+        self.state = self._fitted(now["prefix"], now["form"], now["loss"], where)
+        return self.state
+
+    def chosen(self, where: dict[str, Any]) -> Any:
+        """Which runs a restriction leaves, as a mask."""
+        keep = np.ones(len(self.keys), bool)
+        for noun, value in where.items():
+            if value != ALL:
+                keep &= (self.keys[noun] == value).to_numpy(bool)
+        return keep
+
+    def _fitted(self, prefix: float, form: str, loss: str, where: dict[str, Any]) -> CurveState:
+        if form not in (*FORMS, ENSEMBLE) or loss not in LOSSES:
+            raise DataError(f"form {form!r} with loss {loss!r}: there is no such fit")
+        keep = self.chosen(where)
+        if not keep.any():
+            raise DataError(f"no run with {where}")
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FitWarning)
+            fits = fit_curves(
+                self._points[keep[self._who]], progress="progress", prefixes=[prefix],
+                forms=FORMS if form == ENSEMBLE else form,
+                losses=LOSSES if form == ENSEMBLE else loss,
+            )  # fmt: skip
+        took = time.perf_counter() - start
+        method = ENSEMBLE if form == ENSEMBLE else f"{form}-{loss}"
+        fits = fits[fits["method"] == method].reset_index(drop=True)
+        fits.insert(1, "name", self.keys["run"].to_numpy()[fits["run"].to_numpy(int)])
+        return CurveState(float(prefix), form, loss, where, fits, took)
+
+
+class CurvePanel(widgets.VBox):  # type: ignore[misc]
+    """Controls, a figure and a few words; see `delphi.explore_curves`.
+
+    Attributes
+    ----------
+    explorer : CurveExplorer
+        ``panel.explorer.state`` is what is on show.
+    controls : dict of str to widget
+        "prefix", "form", "loss", "scale", "mix", "lr".
+    figure : plotly.graph_objects.FigureWidget
+    seconds : float
+        Wall time of the last move in Python, fit and hand-over of the figure.
+    """
+
+    children: Any
+
+    def __init__(self, explorer: CurveExplorer) -> None:
+        self.explorer = explorer
+        self.seconds = explorer.state.seconds
+        self.words = widgets.HTML()
+        self.figure = self._new_figure()
+        self._late = self._seen = False  # the figure changed before anybody saw it; was seen
+        self.controls = self._make_controls()
+        for name, control in self.controls.items():
+            control.observe(lambda change, n=name: self._moved(n, change["new"]), names="value")
+        row = widgets.HBox(
+            [c for n, c in self.controls.items() if n != "prefix"], layout={"flex_flow": "row wrap"}
+        )
+        super().__init__([row, self.controls["prefix"], self.figure, self.words])
+        self.add_class("delphi-curves")
+        self._say()
+
+    def _new_figure(self) -> Any:
+        figure = go.Figure()
+        looks: tuple[dict[str, Any], ...] = (
+            {"mode": "lines", "line": {"width": 1.2, "color": theme.SUITE_COLOURS[0]}},
+            {"mode": "lines", "line": {"width": 1.5, "dash": "dash",
+                                       "color": theme.SUITE_COLOURS[1]}},
+            {"mode": "markers", "marker": {"symbol": "diamond", "size": 9, "color": theme.INK}},
+            {"mode": "markers", "marker": {"symbol": "x", "size": 9,
+                                           "color": theme.SUITE_COLOURS[1]}},
+        )  # fmt: skip
+        for name, look in zip(TRACES, looks, strict=True):
+            figure.add_trace(go.Scatter(x=[], y=[], name=name, **look))
+        figure.add_vline(x=0.5, line={"color": theme.MUTED, "dash": "dot", "width": 1.5})
+        figure.update_xaxes(title_text="progress of the run", range=[0, 1.03])
+        figure.update_yaxes(title_text="loss")
+        theme.finish(figure, 400, TRACES, 24)
+        draw(figure, self.explorer)
+        return go.FigureWidget(figure)
+
+    def _make_controls(self) -> dict[str, Any]:
+        s, e = self.explorer.state, self.explorer
+
+        def menu(options: Any, value: Any, name: str) -> Any:
+            return widgets.Dropdown(options=options, value=value, description=name,
+                                    layout={"width": "220px"})  # fmt: skip
+
+        controls = {
+            "prefix": widgets.FloatSlider(
+                min=0.05, max=1.0, step=0.01, value=s.prefix, description="prefix",
+                readout_format=".2f", layout={"width": "460px"},
+            ),
+            "form": menu([*FORMS, ENSEMBLE], s.form, "form"),
+            "loss": menu(list(LOSSES), s.loss, "loss"),
+        }  # fmt: skip
+        for noun in s.where:
+            options = [(name_of(v), v) for v in e.choices(noun)]
+            controls[noun] = menu(options, s.where[noun], noun)
+        return controls
+
+    def _moved(self, name: str, value: Any) -> None:
+        start = time.perf_counter()
+        try:
+            self.explorer.update(**{name: value})
+        except DataError as error:
+            self.words.value = f"<p>{html.escape(printable(error))}</p>"
+            return
+        self._late = True
+        self.controls["loss"].disabled = self.explorer.state.form == ENSEMBLE
+        with self.figure.batch_update():
+            draw(self.figure, self.explorer)
+        self._say()
+        self.seconds = time.perf_counter() - start
+
+    def _say(self) -> None:
+        rows = "".join(
+            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(k)}</th>'
+            f"<td>{html.escape(printable(v))}</td></tr>"
+            for k, v in self.explorer.state.facts().items()
+        )
+        took = f"fitted in {1000 * self.explorer.state.seconds:.0f} ms"
+        self.words.value = f'<table class="delphi-facts">{rows}</table><p><small>{took}</small></p>'
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """What Jupyter asks for when it shows the panel."""
+        if self._late and not self._seen:
+            # plotly's page side stumbles over changes that are older than itself.
+            old, self.figure = self.figure, self._new_figure()
+            self.children = [self.figure if child is old else child for child in self.children]
+            old.close()
+        self._seen = True
+        return super()._repr_mimebundle_(**options)
+
+    def close(self) -> None:
+        """Close every widget of the panel."""
+        for box in (*self.children, *self.children[0].children):
+            box.close()
+        super().close()
+
+
+def draw(figure: Any, explorer: CurveExplorer) -> None:
+    """Put the state of an explorer into a figure of the panel."""
+    state, runs = explorer.state, explorer.runs
+    shown = np.flatnonzero(explorer.chosen(state.where))
+    shown = shown[spread(len(shown), RUNS)]
+    lines: list[list[Any]] = [[], [], []]
+    names: list[str] = []
+    for r in shown:
+        rows = runs.offsets[r] + spread(int(np.diff(runs.offsets)[r]), POINTS)
+        name = theme.safe(shortened(printable(explorer.keys["run"].iloc[r]), 40))
+        lines[0] += [*runs.tau[rows], np.nan]
+        lines[1] += [*runs.loss[rows], np.nan]
+        lines[2] += [name] * (len(rows) + 1)
+        names.append(name)
+    fits = state.fits.set_index("run").reindex(shown)
+    tau = np.append(np.linspace(state.prefix, 1, 25), np.nan)
+    fitted: tuple[Any, Any] = (np.empty(0), np.empty(0))
+    if state.form != ENSEMBLE and len(fits):
+        curves = curve_loss(
+            tau[None, :], state.form,
+            *(fits[k].to_numpy(float)[:, None] for k in ("F", "A", "theta_0", "theta_1")),
+        )  # fmt: skip
+        fitted = (np.tile(tau, len(fits)), np.asarray(curves).ravel())
+    one = np.ones(len(shown))
+    parts = (
+        {"x": np.array(lines[0]), "y": np.array(lines[1]), "text": lines[2]},
+        {"x": fitted[0], "y": fitted[1]},
+        {"x": one, "y": fits["actual_final"].to_numpy(float), "text": names},
+        {"x": one, "y": fits["predicted_final"].to_numpy(float), "text": names},
+    )
+    for trace, part in zip(figure.data, parts, strict=True):
+        trace.update(part)
+    figure.layout.shapes[0].x0 = figure.layout.shapes[0].x1 = state.prefix
+    y, x = np.array(lines[1]), np.array(lines[0])
+    seen = np.concatenate((y[x >= 0.05], parts[2]["y"], parts[3]["y"]))
+    seen = seen[np.isfinite(seen)]
+    if len(seen):
+        room = 0.04 * (np.ptp(seen) or 1)
+        figure.layout.yaxis.range = [float(seen.min() - room), float(seen.max() + room)]
