@@ -331,9 +331,9 @@ def _menus(
                 act = {"method": "relayout", "args": [windows]}
             buttons.append({"label": _label(name, value), **act})
         menus.append({
-            "buttons": buttons, "direction": "down", "showactive": True,
-            "active": levels[m].index(shown[m]), "x": m * (0.36 if mobile else 0.24),
-            "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 14},
+            "name": theme.safe(name, 32), "buttons": buttons, "direction": "down",
+            "showactive": True, "active": levels[m].index(shown[m]), "xanchor": "left",
+            "x": m * (0.36 if mobile else 0.24), "y": 1.0, "yanchor": "bottom", "pad": {"b": 14},
             "bgcolor": "rgba(255, 255, 255, 0.9)", "bordercolor": theme.GRID,
         })  # fmt: skip
     fig.update_layout(updatemenus=menus)
