@@ -124,3 +124,20 @@ def test_a_floor_of_zero_leaves_the_panels_as_they_are():
         assert {"middle left", "middle right"} <= set(sides)
         assert fig.layout.updatemenus[0].direction == "down"
         assert fig.layout.template.layout.font.family
+
+
+def test_names_from_the_data_are_drawn_as_they_are():
+    warnings.simplefilter("ignore", FitWarning)
+    hostile = "<a href='javascript:harm()'>$x$ %{y} {curly}</a>"
+    C = np.geomspace(3e18, 1e22, 9)
+    z = 0.36 + 193 * C**-0.1232
+    hard = delphi.richards(-z, 6.7, -0.8, 1.0, 0.25, 0.86)
+    frame = pd.DataFrame({"task": hostile, "model": hostile, "compute": C, "soft": -z,
+                          "hard": hard, "n_problems": 2000, "pool": False})  # fmt: skip
+    fits = delphi.fit_downstreams(frame, floor=0.25)
+    for narrow in (False, True):
+        fig = emergence(fits, shown=hostile, mobile=narrow)
+        text = json.dumps(json.loads(fig.to_json()))
+        assert "javascript:harm()" in text
+        for sign in ("<a", "$x", "{curly}", "%{y} "):
+            assert sign not in text

@@ -68,7 +68,7 @@ def test_the_command_writes_both_wide_and_narrow(runs, sweep_file, eval_files, t
         assert narrow["layout"]["yaxis"]["domain"] != wide["layout"]["yaxis"]["domain"]
     named = json.loads((tmp_path / "mmlu-emergence.json").read_text())["data"]
     models = {str(row[0]) for trace in named for row in trace.get("customdata", [])}
-    assert "&#60;b&#62;model 3&#60;/b&#62;" in models
+    assert "&lt;b&gt;model 3&lt;/b&gt;" in models
 
 
 def test_evaluations_are_fitted_as_the_library_does(eval_files):

@@ -93,10 +93,8 @@ def test_a_diverged_run_shares_the_row_of_its_point():
 
 # Pictures that no narrow layout exists for.
 ONE_WIDTH = {
-    "forecast-fan",
-    "isocurve-shapes",
-    "law-fan",
     "printed-isoflop",
+    "printed-spaghetti",
     "surface-delta-sweep",
     "surface-fit-quality",
     "surface-residuals",
@@ -114,6 +112,8 @@ def test_the_gallery_has_every_figure_wide_and_narrow():
     assert {"back-test", "floor-profile", "law-curve", "parabola-curve"} <= named
     assert {"isoflop-parabolas", "scaling-law-asymptote", "ladder-aster"} <= named
     assert {"lucky-seeds-aster", "overtraining-forecast-aster"} <= named
+    assert {"mmlu-emergence", "hparam-scaling", "survival-curves", "kl-spaghetti"} <= named
+    assert {"polynomial-law", "speed-up", "suite-browser", "forecast-histogram"} <= named
     assert sum(pictures.values()) < 3_000_000
 
 

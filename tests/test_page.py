@@ -559,12 +559,41 @@ def test_two_hundred_suites_open_and_each_can_be_looked_at(tmp_path, visit):
     menu.select_option(label="suite 107")
     seen.settled()
     assert drawn_optima(seen) == pytest.approx(rounded(ladder, "suite 107"))
-    # It is still that suite in the dark and on a phone, and the page is no wider than that.
-    seen.page.click("#theme")
-    seen.resize(*PHONE)
-    assert drawn_optima(seen) == pytest.approx(rounded(ladder, "suite 107"))
-    assert seen.run("document.documentElement.scrollWidth") <= PHONE[0]
     assert seen.traces() == expected(report)
+    assert seen.said == []
+
+
+def test_the_menu_of_suites_keeps_its_choice(tmp_path, visit):
+    surface = simulate.DEFAULT_SUITES["Aster"]
+    runs = simulate.ladder(suites={f"s{i}": surface for i in range(15)}, rng=0)
+    ladder = delphi.fit_isoflops(runs)
+    laws, posteriors = ladder.laws(), ladder.posteriors()
+    wide, narrow = (
+        figures.suite_browser(ladder, laws, None, posteriors, mobile=mobile)
+        for mobile in (False, True)
+    )
+    path = tmp_path / "page.html"
+    plot = Plot("suite-browser", "Any suite", "One of them.", wide.to_json(), narrow.to_json())
+    text = render_page("t", "s", ["r"], [plot], [], "1")
+    # What the menu draws is there once, whatever the width of the screen.
+    last = ladder.suites[-1]
+    assert text.count(f'"label":"{last}"') == 1
+    path.write_text(text)
+    seen = visit(path)
+    menu = seen.page.get_by_label("Suite", exact=True)
+    menu.focus()
+    seen.page.keyboard.press("End")
+    seen.settled()
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, last))
+    seen.page.click("#theme")
+    seen.settled()
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, last))
+    seen.resize(*PHONE)
+    assert drawn_optima(seen) == pytest.approx(rounded(ladder, last))
+    domain = "document.getElementById('figure-suite-browser')._fullLayout.xaxis2.domain[0]"
+    assert seen.run(domain) == 0
+    assert seen.run("document.documentElement.scrollWidth") <= PHONE[0]
+    assert seen.run("document.getElementById('figure-suite-browser').data.length") == len(wide.data)
     assert seen.said == []
 
 

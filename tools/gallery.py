@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COLOURS = 96  # of a picture: enough for lines and text, and a third of the bytes
 AHEAD = [1e21, 1e22, 1e23, 1e24]
 NAMES = ("params", "tokens", "loss")
-MOST = 4_500_000  # bytes in all
+MOST = 3_000_000  # bytes in all
 LAYOUTS = ((False, ""), (True, MOBILE))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def _markers(
         marker={"size": size, "color": COLOUR, "symbol": "circle"}, legendgroup=view.label,
         customdata=np.array([models, sign * frame["z"].to_numpy(float)], dtype=object).T,
         showlegend=None if shown else False,
-        hovertemplate=f"{safe(view.label)}<br>%{{customdata[0]}}{at}"
+        hovertemplate=f"{view.label}<br>%{{customdata[0]}}{at}"
         f"<br>{unit} %{{customdata[1]:.3f}}{hard}<extra></extra>",
     )  # fmt: skip
 
@@ -123,7 +124,7 @@ def _forecast(view: View) -> list[tuple[go.Scatter, int]]:
         second["error_y"] = _bar(hard, low, high)
         second["error_x"] = _bar(z, z_low, z_high)
         told = f"<br>{view.level:.0%} interval {low:.3f} to {high:.3f}"
-    hover = f"{safe(view.label)} at 1e25 FLOPs<br>{view.hard_name} {hard:.3f}{told}<extra></extra>"
+    hover = f"{view.label} at 1e25 FLOPs<br>{view.hard_name} {hard:.3f}{told}<extra></extra>"
     return [
         (go.Scatter(x=[FORECAST_AT], y=[z], mode="markers", hovertemplate=hover, **common,
                     **first), 1),
@@ -281,6 +282,7 @@ def emergence(
     labels = [view.label for view in views]
     shown = shown or labels[min(1, len(labels) - 1)]
     first = labels.index(shown)
+    views = [_escaped(view) for view in views]
     fig = make_subplots(
         rows=1, cols=2, horizontal_spacing=0.14, subplot_titles=_titles(views[first])
     )
@@ -318,6 +320,14 @@ def emergence(
     if own:
         return _finished(fig, mobile)
     return _stacked(fig) if mobile else fig
+
+
+def _escaped(view: View) -> View:
+    """A view whose words plotly draws as they are."""
+    return replace(
+        view, label=safe(view.label), ladder=safe(view.ladder), soft_title=safe(view.soft_title),
+        hard_title=safe(view.hard_title), hard_name=safe(view.hard_name),
+    )  # fmt: skip
 
 
 def _finished(fig: go.Figure, mobile: bool) -> go.Figure:
@@ -373,7 +383,7 @@ def _decorate(fig: go.Figure, chance: float, shown: bool, fit_below: float) -> N
 def _menu(views: list[View], owner: list[int], first: int) -> dict[str, Any]:
     buttons = [
         {
-            "label": safe(view.label), "method": "update",
+            "label": view.label, "method": "update",
             "args": [{"visible": [o == i for o in owner]}, _update(view, len(_chances(views)))],
         }
         for i, view in enumerate(views)

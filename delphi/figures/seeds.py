@@ -59,8 +59,8 @@ def lucky_seeds(
     Returns
     -------
     plotly.graph_objects.Figure
-        Runs without a final loss are counted at the right instead of drawn. Of many computes some
-        are drawn, evenly spaced.
+        Runs without a final loss are counted in words instead of drawn. Of many computes some are
+        drawn, evenly spaced.
 
     Examples
     --------
@@ -126,7 +126,10 @@ def lucky_seeds(
         title_text="Compute (FLOPs)",
     )
     short = "Loss against the forecast" if mobile else "Loss against the point forecast"
-    fig.update_xaxes(title_text=short, ticksuffix="%", zeroline=False, range=_range(fig))
+    ends = _range(fig)
+    fig.update_xaxes(title_text=short, ticksuffix="%", zeroline=False, range=ends)
+    if ends is not None and -ends[0] > ends[1]:  # more room on the left of the forecast's line
+        fig.update_annotations({"x": 0, "xanchor": "left"}, selector={"xref": "x domain", "x": 1})
     plot_height = max(ROW * len(at), LEAST)
     return theme.finish(fig, plot_height, [words, RUNS], top=30, mobile=mobile)
 
@@ -188,7 +191,7 @@ def _add_runs(
 
 
 def _count(fig: go.Figure, y: float, n: int, which: str) -> None:
-    """Say at the right how many runs are not drawn."""
+    """Say how many runs are not drawn."""
     fig.add_annotation(
         x=1,
         xref="x domain",

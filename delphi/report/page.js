@@ -121,7 +121,7 @@
         select.appendChild(option);
       });
       select.value = menu.active || 0;
-      control(state, menu.name || "Show", select);
+      control(state, plain(menu.name || "Show"), select);
       var label = state.label;
       select.addEventListener("change", function () {
         state.steps[key] = menu.buttons[select.value];
