@@ -22,6 +22,7 @@ from .downstream_draws import (
     observed,
     saturation,
 )
+from .draws import generator_from
 from .emergence import (
     RichardsCurve,
     _or_nan,
@@ -190,7 +191,7 @@ class DownstreamFit(HasStatus):
         if not self.ok:
             raise DataError(f"no forecast: {self.status}")
         at = column(np.atleast_1d(np.asarray(compute)), "compute")
-        generator = np.random.default_rng(rng)
+        generator = generator_from(rng)
         drawn = draw_curves(self.curve, n_draws, generator)
         good = drawn[drawn["status"] >= 0]
         if len(good) == 0:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, cells
 from .arrays import as_array, checked_level, floats
+from .draws import generator_from
 from .errors import DataError
 from .groups import group_rows
 from .status import HasStatus, one_warning, warn_about
@@ -129,7 +130,7 @@ class RichardsCurve(HasStatus):
         """
         if not self.ok or self.points is None:
             raise DataError(f"no curve to look at: {self.status}")
-        generator = np.random.default_rng(rng)
+        generator = generator_from(rng)
         x, y, problems = self.points
         centre = self.predict(x)
         if np.isfinite(problems).all():

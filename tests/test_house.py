@@ -100,6 +100,7 @@ FLOORS = [
         "sharedfloor",
         "simulate",
         "simulate_rollouts",
+        "simulate_evals",
         "speedup",
         "status",
         "survival",
@@ -114,7 +115,7 @@ FLOORS = [
     # pictures
     {"figures"},
     # doors
-    {"explorer", "report", "figureset", "cli", "klcommand", "__main__", "__init__"},
+    {"explorer", "report", "figureset", "cli", "klcommand", "evalscommand", "__main__", "__init__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
 

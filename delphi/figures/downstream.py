@@ -127,7 +127,8 @@ def _curve_grid(view: View) -> Any:
     if view.log_prob:
         pad = 0.08 * (high - low) if high > low else 0.2
         return -np.linspace(-high - pad, -low + pad, N_GRID)
-    least = min(min(low, view.floor_z) * 0.6, view.floor_z * 0.5)
+    floor = view.floor_z if view.floor_z > 0 else low
+    least = min(min(low, floor) * 0.6, floor * 0.5)
     return np.logspace(np.log10(max(least, 1e-4)), np.log10(high * 1.30), N_GRID)
 
 
@@ -164,8 +165,9 @@ def _traces(view: View, grid: Any) -> list[tuple[go.Scatter, int]]:
 
 def _axes(view: View) -> dict[str, Any]:
     """Axis settings of one view, as the dropdown sets them."""
-    low, high = min(view.z_ladder[0], view.floor_z), view.z_ladder[1]
-    pool_low, pool_high = min(view.z_span[0], view.floor_z), view.z_span[1]
+    floor = view.floor_z if view.floor_z > 0 else np.inf  # a floor at 0 has no logarithm
+    low, high = min(view.z_ladder[0], floor), view.z_ladder[1]
+    pool_low, pool_high = min(view.z_span[0], floor), view.z_span[1]
     best = np.nanmax([*view.fitted["hard"], *view.held["hard"], 0.0])
     y_range = [np.log10(high) + LOG_PAD, np.log10(low) - LOG_PAD]
     if view.log_prob:

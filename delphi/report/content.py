@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
+    from delphi.report.downstream import Downstream
 
 __all__ = ["Analysis", "analyse", "truth_table"]
 
@@ -53,6 +54,8 @@ class Analysis:
     tables : tuple of Table
     reading : tuple of str
         The result in sentences.
+    downstream : Downstream, optional
+        Of evaluations, whose tables and sentences stand in `tables` and `reading` too.
     """
 
     ladder: IsoflopLadder
@@ -63,6 +66,16 @@ class Analysis:
     checks: Checks
     tables: tuple[Table, ...]
     reading: tuple[str, ...]
+    downstream: Downstream | None = None
+
+    def with_downstream(self, downstream: Downstream) -> Analysis:
+        """The same with what evaluations say."""
+        return replace(
+            self,
+            tables=(*self.tables, *downstream.tables),
+            reading=(*self.reading, *downstream.reading),
+            downstream=downstream,
+        )
 
 
 def analyse(
