@@ -74,6 +74,7 @@ FLOORS = [
         "downstream_draws",
         "emergence",
         "emergence_views",
+        "emergencecard",
         "evals",
         "configs",
         "curvegrid",
