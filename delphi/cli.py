@@ -80,8 +80,15 @@ def _message(error: Exception) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
+    from delphi.errors import DataError
     from delphi.isoflop import fit_isoflops
 
+    if options.evals and not options.runs:
+        from delphi.evalscommand import report_evals
+
+        return report_evals(options)
+    if not options.runs:
+        raise DataError("nothing to report: give RUNS, --evals FILE, or both")
     with _notes(options.quiet):
         _check_output(options)
         ladder = fit_isoflops(_read(options), curve=options.curve, progress=_watched(options))
@@ -179,6 +186,10 @@ def _deliver(ladder: Any, options: argparse.Namespace, sweep: Any = None) -> str
         kind=options.kind,
         sweep=sweep,
     )
+    if getattr(options, "evals", None):
+        from delphi.evalscommand import analysed
+
+        analysis = analysis.with_downstream(analysed(options))
     report = None
     if options.output is not None:
         watched = _watched(options)
@@ -322,9 +333,11 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _add_reading(command: argparse.ArgumentParser) -> None:
+def _add_reading(command: argparse.ArgumentParser, needed: str = "+") -> None:
     """The arguments that say which runs to read, and how."""
-    command.add_argument("runs", nargs="+", metavar="RUNS", help="JSON, CSV, TSV or Parquet file")
+    command.add_argument(
+        "runs", nargs=needed, metavar="RUNS", help="JSON, CSV, TSV or Parquet file"
+    )
     command.add_argument(
         "--column",
         type=_pair,
@@ -496,7 +509,10 @@ def _parser() -> argparse.ArgumentParser:
         help="fit runs, print the tables, write figures and a page",
         description="Fit the runs in some files, print the tables, write figures and a page.",
     )
-    _add_reading(report)
+    _add_reading(report, "*")
+    from delphi.evalscommand import add_evals
+
+    add_evals(report)
     _add_sweep(report.add_argument_group("a sweep"))
     report.set_defaults(run=_report)
 

@@ -22,6 +22,7 @@ from .downstream_draws import (
     observed,
     saturation,
 )
+from .draws import generator_from
 from .emergence import (
     RichardsCurve,
     _or_nan,
@@ -34,6 +35,7 @@ from .emergence import (
 )
 from .errors import DataError
 from .powerlaw import PowerLaw
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, one_warning, status_texts
 
 __all__ = ["DownstreamFit", "Predictability", "fit_downstream", "fit_downstreams"]
@@ -81,7 +83,7 @@ class Predictability:
 
 
 @dataclass(frozen=True)
-class DownstreamFit(HasStatus):
+class DownstreamFit(HasStatus, HasCard):
     """Two fitted steps: a power law of the soft metric, and a Richards curve of the accuracy.
 
     Attributes
@@ -118,6 +120,11 @@ class DownstreamFit(HasStatus):
     pool: pd.DataFrame = field(repr=False)
     soft_law: SoftLaw = field(repr=False)
     status_code: int
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .emergencecard import downstream_fields
+
+        return downstream_fields(self)
 
     @property
     def sign(self) -> float:
@@ -190,7 +197,7 @@ class DownstreamFit(HasStatus):
         if not self.ok:
             raise DataError(f"no forecast: {self.status}")
         at = column(np.atleast_1d(np.asarray(compute)), "compute")
-        generator = np.random.default_rng(rng)
+        generator = generator_from(rng)
         drawn = draw_curves(self.curve, n_draws, generator)
         good = drawn[drawn["status"] >= 0]
         if len(good) == 0:
@@ -477,7 +484,10 @@ def fit_downstream(
         raise DataError(f"ladder: no run below fit_below = {fit_below:g} FLOPs")
     fit = _fit_one(runs, others, kind, task, limit, base, rule, pinned, top)
     one_warning(fit.status_code, "fit_downstream")
-    return fit
+    used = fit.runs[~fit.runs["held_out"]]
+    columns = {name: used[name].to_numpy(float) for name in ("compute", "soft")}
+    gone = {"held out, at or beyond fit_below": len(fit.runs) - len(used)}
+    return with_origin(fit, from_arrays(columns, left_out=gone, n_read=len(fit.runs)))
 
 
 def _fit_one(

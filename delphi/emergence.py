@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, cells
 from .arrays import as_array, checked_level, floats
+from .draws import generator_from
 from .errors import DataError
 from .groups import group_rows
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, one_warning, warn_about
 from .threads import thread_count
 
@@ -28,7 +30,7 @@ N_BOOT = 1000
 
 
 @dataclass(frozen=True)
-class RichardsCurve(HasStatus):
+class RichardsCurve(HasStatus, HasCard):
     """A fitted curve y = floor + (ceiling - floor) sigma(k (x - x0))^v.
 
     Attributes
@@ -105,6 +107,11 @@ class RichardsCurve(HasStatus):
         """
         return _plain(_core.richards_inverse(floats(target, "target"), *self._theta()))
 
+    def _card_fields(self) -> dict[str, Any]:
+        from .emergencecard import curve_fields
+
+        return curve_fields(self)
+
     def _theta(self) -> tuple[float, float, float, float, float]:
         return self.k, self.x0, self.v, self.floor, self.ceiling
 
@@ -129,7 +136,7 @@ class RichardsCurve(HasStatus):
         """
         if not self.ok or self.points is None:
             raise DataError(f"no curve to look at: {self.status}")
-        generator = np.random.default_rng(rng)
+        generator = generator_from(rng)
         x, y, problems = self.points
         centre = self.predict(x)
         if np.isfinite(problems).all():
@@ -424,7 +431,7 @@ def fit_richards(
     record = _records(a, b, np.array([0, len(a)]), base, top, counts, box, 1)[0]
     curve = curve_of(record, np.stack((a, b, _or_nan(counts, len(a)))), top is not None, box)
     one_warning(curve.status_code, "fit_richards")
-    return curve
+    return with_origin(curve, from_arrays({"x": a, "accuracy": b}, {"x": x, "accuracy": y}))
 
 
 def _or_nan(counts: Column | None, n: int) -> Column:

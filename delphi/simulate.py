@@ -313,11 +313,15 @@ def _check(
 
 
 def __getattr__(name: str) -> Any:
-    """Rollouts live in a module of their own, imported on use."""
+    """Rollouts and evaluations live in modules of their own, imported on use."""
     if name in ("rollouts", "survival_truth", "hazard_of_alpha"):
         from . import simulate_rollouts
 
         return getattr(simulate_rollouts, name)
+    if name == "evals":
+        from . import simulate_evals
+
+        return simulate_evals.evals
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

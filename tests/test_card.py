@@ -25,6 +25,8 @@ from delphi.status import HasStatus
 
 C = np.geomspace(1e18, 1e21, 9)
 Y = 1.8 + 1600 * C**-0.16 + 1e-3 * np.array([1, -1, 0.5, -0.5, 1, -1, 0.2, 0.1, -0.3])
+X = np.linspace(-1.4, -0.3, 12)
+ACCURACY = 0.25 + 0.6 / (1 + np.exp(-7 * (X + 0.8))) + 0.004 * (-1.0) ** np.arange(12)
 FIELDS = [f.name for f in dataclasses.fields(Card)]
 
 
@@ -87,6 +89,12 @@ def results(runs, ladder):
             "comparison of one": delphi.compare_isocurves(runs, suite="Birch"),
             "over-training": delphi.overtraining_cost(ladder, n_boot=20),
             **with_hyperparameters(),
+            "richards": delphi.fit_richards(X, ACCURACY, floor=0.25),
+            "richards binomial": delphi.fit_richards(
+                pd.Series(X, name="logp"), ACCURACY, floor=0.25, ceiling=0.9, n_problems=1000
+            ),
+            "richards failed": delphi.fit_richards(X[:2], ACCURACY[:2], floor=0.25),
+            "downstream": delphi.fit_downstreams(delphi.simulate.evals())["MMLU 5-Shot"],
         }
 
 
@@ -124,7 +132,7 @@ KINDS = [
     "law failed", "law of ladder", "law shared", "law by budget", "posterior", "posterior failed",
     "posterior of ladder", "bootstrap", "bootstrap pinned", "bootstrap of ladder", "comparison",
     "comparison of one", "over-training", "sweep", "sweep notebook", "polynomial", "step law",
-    "step law failed",
+    "step law failed", "richards", "richards binomial", "richards failed", "downstream",
 ]  # fmt: skip
 
 

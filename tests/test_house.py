@@ -60,6 +60,7 @@ FLOORS = [
         "downstream_draws",
         "emergence",
         "emergence_views",
+        "emergencecard",
         "evals",
         "configs",
         "curvegrid",
@@ -91,6 +92,7 @@ FLOORS = [
         "sharedfloor",
         "simulate",
         "simulate_rollouts",
+        "simulate_evals",
         "speedup",
         "status",
         "survival",
@@ -108,6 +110,7 @@ FLOORS = [
     {
         "curvepage",
         "curvescommand",
+        "evalscommand",
         "explorer",
         "figureinputs",
         "report",

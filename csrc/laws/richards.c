@@ -15,7 +15,7 @@
 #define TOLERANCE 1e-7
 #define VALLEY 1e-3 /* standard errors that a Gauss-Newton step would still move */
 #define FINALISTS 12
-#define CORNERS 4
+#define CORNERS 5
 #define SAME 1e-7
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
@@ -298,10 +298,11 @@ corner_starts(const task *t, dph_scan_start *starts)
     double gentle = log(1.5 / width);
     double steep = log(5 / width);
 
-    starts[0] = (dph_scan_start){t->lo[LN_K], t->hi[X0], log(2), top, 0};
+    starts[0] = (dph_scan_start){t->lo[LN_K], t->hi[X0], log(2.5), 0.5 * (top + t->box[7]), 0};
     starts[1] = (dph_scan_start){gentle, t->hi[X0], t->lo[LN_V], top, 0};
     starts[2] = (dph_scan_start){steep, t->x.min + 0.5 * width, t->lo[LN_V], top, 0};
     starts[3] = (dph_scan_start){steep, t->x.max, t->lo[LN_V], top, 0};
+    starts[4] = (dph_scan_start){t->lo[LN_K], t->hi[X0], log(3), t->box[7], 0};
 }
 
 /* The lowest minimum: from a quick scan where the points show one curve, else from a full scan. */

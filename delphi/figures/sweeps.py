@@ -382,8 +382,8 @@ def _menus(
                 act = {"method": "relayout", "args": [windows]}
             buttons.append({"label": _label(name, value), **act})
         menus.append({
-            "name": theme.safe(name, 32), "buttons": buttons, "direction": "down", "showactive": True,
-            "active": levels[m].index(shown[m]), "x": 0 if mobile else m * 0.24,
+            "name": theme.safe(name, 32), "buttons": buttons, "direction": "down",
+            "showactive": True, "active": levels[m].index(shown[m]), "x": 0 if mobile else m * 0.24,
             "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 14},
             "bgcolor": "rgba(255, 255, 255, 0.9)", "bordercolor": theme.GRID,
         })  # fmt: skip

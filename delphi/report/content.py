@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from delphi.isoflop import IsoflopLadder
     from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
+    from delphi.report.downstream import Downstream
     from delphi.sweeps import Sweep
 
 __all__ = ["Analysis", "analyse", "truth_table"]
@@ -56,6 +57,8 @@ class Analysis:
         The result in sentences.
     sweep : Sweep or None
         A sweep of hyperparameters beside the runs.
+    downstream : Downstream, optional
+        Of evaluations, whose tables and sentences stand in `tables` and `reading` too.
     """
 
     ladder: IsoflopLadder
@@ -67,6 +70,16 @@ class Analysis:
     tables: tuple[Table, ...]
     reading: tuple[str, ...]
     sweep: Sweep | None = None
+    downstream: Downstream | None = None
+
+    def with_downstream(self, downstream: Downstream) -> Analysis:
+        """The same with what evaluations say."""
+        return replace(
+            self,
+            tables=(*self.tables, *downstream.tables),
+            reading=(*self.reading, *downstream.reading),
+            downstream=downstream,
+        )
 
 
 def analyse(

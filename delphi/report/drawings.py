@@ -59,6 +59,8 @@ def drawings(analysis: Analysis, slugs: dict[str, str]) -> Iterator[Drawing]:
     yield _laws(analysis)
     yield from _backtest(analysis)
     yield from _browser(analysis)
+    if analysis.downstream is not None:
+        yield from analysis.downstream.drawings()
     for suite in list(slugs)[:SUITES]:
         slug = slugs[suite]
         yield _ladder(analysis, suite, f"ladder-{slug}")
