@@ -97,9 +97,6 @@ ONE_WIDTH = {
     "isocurve-shapes",
     "law-fan",
     "printed-isoflop",
-    "surface-delta-sweep",
-    "surface-fit-quality",
-    "surface-residuals",
 }
 
 

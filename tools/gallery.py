@@ -45,9 +45,10 @@ def figures(runs):
         drawn[f"law-curve{end}"] = delphi.figures.law_curve(law, mobile=mobile)
         drawn[f"parabola-curve{end}"] = delphi.figures.parabola_curve(parabola, mobile=mobile)
         drawn[f"surface{end}"] = delphi.figures.surface_contours(surface, mobile=mobile)
-    drawn["surface-residuals"] = delphi.figures.surface_residuals(surface)
-    drawn["surface-fit-quality"] = delphi.figures.surface_fit_quality(surface)
-    drawn["surface-delta-sweep"] = delphi.figures.delta_sweep(surface)
+        drawn[f"surface-residuals{end}"] = delphi.figures.surface_residuals(surface, mobile=mobile)
+        quality = delphi.figures.surface_fit_quality(surface, mobile=mobile)
+        drawn[f"surface-fit-quality{end}"] = quality
+        drawn[f"surface-delta-sweep{end}"] = delphi.figures.delta_sweep(surface, mobile=mobile)
     drawn["forecast-fan"] = delphi.bootstrap_ladder(ladder, suite, AHEAD).plot()
     drawn["law-fan"] = ladder.posteriors()[suite].plot()
     drawn["isocurve-shapes"] = delphi.compare_isocurves(runs, suite=suite).plot()
