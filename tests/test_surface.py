@@ -284,3 +284,5 @@ def test_figures_show_the_data(name, mobile):
     numbers = [len(trace.x) for trace in drawn]
     assert (max(numbers) == fitted.n) == (name != "delta_sweep")
     assert figure.layout.height > 200
+    if name == "surface_residuals":
+        assert [shape.type for shape in figure.layout.shapes] == ["rect", "line"] * 2

@@ -120,8 +120,14 @@ def surface_residuals(law: SurfaceLaw, *, mobile: bool = False) -> go.Figure:
     for k, (name, title) in enumerate((("params", "params N"), ("tokens", "tokens D"))):
         where = {"row": k + 1, "col": 1} if mobile else {"row": 1, "col": k + 1}
         if law.kind == "huber" and law.space == "log":
-            fig.add_hrect(y0=-law.delta, y1=law.delta, fillcolor=theme.GRID, line_width=0, **where)
-        fig.add_hline(y=0, line={"color": theme.RULE, "width": 1}, **where)
+            # a subplot without traces gets no shape unless it is told to
+            fig.add_hrect(
+                y0=-law.delta, y1=law.delta, fillcolor=theme.GRID, line_width=0, layer="below",
+                exclude_empty_subplots=False, **where,
+            )  # fmt: skip
+        fig.add_hline(
+            y=0, line={"color": theme.RULE, "width": 1}, exclude_empty_subplots=False, **where
+        )
         fig.add_trace(
             go.Scatter(
                 x=table[name].tolist(), y=table["residual"].tolist(), mode="markers", name="runs",
