@@ -95,7 +95,7 @@ def profile_intervals(law: SurfaceLaw, level: float) -> pd.DataFrame:
     All ends are looked for at once: outwards from a standard error until the deviance is over its
     bound, then by false position on its root, which is nearly straight.
     """
-    unit, t = _deviance_unit(law), law._t(level)
+    unit, t = _deviance_unit(law), law.t(level)
     names = [k for k in PARAMETERS if k not in law.fixed and getattr(law, k) > 0]
     mid = np.array([getattr(law, name) for name in names])
     se = np.array([law.standard_errors[name] for name in names])

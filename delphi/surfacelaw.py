@@ -182,7 +182,8 @@ class SurfaceLaw(HasStatus, HasCard):
         variance = np.einsum("i...,ij,j...->...", slopes, self.covariance, slopes)
         return function(law), np.sqrt(np.maximum(variance, 0))
 
-    def _t(self, level: float) -> float:
+    def t(self, level: float) -> float:
+        """Student's t that a two-sided interval of this level reaches to, on n - n_free degrees."""
         dof = self.n - self.n_free
         if dof < 1:
             raise DataError("intervals need more points than parameters")
@@ -251,7 +252,7 @@ class SurfaceLaw(HasStatus, HasCard):
 
         if method == "delta":
             mid, se = self._delta(quantities)
-            low, high = mid - self._t(level) * se, mid + self._t(level) * se
+            low, high = mid - self.t(level) * se, mid + self.t(level) * se
         elif method == "bootstrap":
             draws = quantities(self.bootstrap(n, rng)._columns)
             mid = quantities(self._laws())
@@ -311,7 +312,7 @@ class SurfaceLaw(HasStatus, HasCard):
             return profile_intervals(self, checked_level(level))
         if method != "delta":
             raise DataError(f"method: expected 'bootstrap', 'delta' or 'profile', got {method!r}")
-        t = self._t(level)
+        t = self.t(level)
         if params is not None:
             N = column(np.atleast_1d(np.asarray(params)), "params")
             D = column(np.atleast_1d(np.asarray(tokens)), "tokens", n=len(N))

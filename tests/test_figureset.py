@@ -95,9 +95,6 @@ def test_a_diverged_run_shares_the_row_of_its_point():
 ONE_WIDTH = {
     "printed-isoflop",
     "printed-spaghetti",
-    "surface-delta-sweep",
-    "surface-fit-quality",
-    "surface-residuals",
 }
 
 

@@ -30,7 +30,7 @@ from delphi.report.page import render_table
 
 TABLES = [
     "data", "left_out", "fits", "optima", "exponents", "laws", "forecast", "held_out", "curves",
-    "surface", "backtest", "off_optimum", "seeds", "truth",
+    "surface", "surface_exponents", "backtest", "off_optimum", "seeds", "truth",
 ]  # fmt: skip
 NASTY = "<script>alert(1)</script>"
 
@@ -56,14 +56,17 @@ def test_report_is_complete(report):
         "floor-profile-birch.json", "index.html", "isoflop-parabolas.json", "ladder-aster.json",
         "ladder-birch.json", "lucky-seeds-aster.json", "lucky-seeds-birch.json",
         "overtraining-forecast-aster.json", "overtraining-forecast-birch.json",
-        "scaling-law-asymptote.json", "surface-aster.json", "surface-birch.json",
+        "scaling-law-asymptote.json", *(
+            f"surface-{suite}{end}.json" for suite in ("aster", "birch")
+            for end in ("-delta-sweep", "-fit-quality", "-residuals", "")
+        ),
     ]  # fmt: skip
     for path in report.figures.values():
         frames = {"frames"} if "forecast" in path.name else set()
         assert set(json.loads(path.read_text())) == {"data", "layout"} | frames
     page = report.page.read_text()
     assert [page.count(f'id="table-{key}"') for key in TABLES] == [1] * len(TABLES)
-    assert page.count('class="plot"') == len(report.figures) == 13
+    assert page.count('class="plot"') == len(report.figures) == 19
     assert page.count("plotly.js v") == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.page = None
@@ -230,9 +233,15 @@ def test_the_surface_stands_beside_the_isoflop_route(report):
     """Runs of an additive law: both routes say the same."""
     for row in report.tables["surface"].to_records():
         assert row["status"] == "ok"
-        assert abs(row["a"] - row["a_isoflop"]) < 0.03
-        assert abs(row["b"] - row["b_isoflop"]) < 0.03
         assert abs(row["loss"] - row["loss_isoflop"]) < 0.02
+    rows = report.tables["surface_exponents"].to_records()
+    assert [row["quantity"] for row in rows] == ["optimal params", "optimal tokens"] * 2
+    for row in rows:
+        assert row["low"] < row["surface"] < row["high"]
+        assert row["isoflop_low"] < row["isoflop"] < row["isoflop_high"]
+        assert abs(row["surface"] - row["isoflop"]) < 0.03
+        apart = row["low"] > row["isoflop_high"] or row["high"] < row["isoflop_low"]
+        assert row["verdict"] == ("differ" if apart else "agree")
 
 
 def test_level_and_kind_reach_the_tables(runs):

@@ -267,10 +267,11 @@ def test_no_warning_where_all_is_well():
         delphi.fit_surface(runs["params"], runs["tokens"], runs["loss"], fixed={"beta": 0.3})
 
 
+@pytest.mark.parametrize("mobile", [False, True])
 @pytest.mark.parametrize(
     "name", ["surface_contours", "surface_residuals", "surface_fit_quality", "delta_sweep"]
 )
-def test_figures_show_the_data(name):
+def test_figures_show_the_data(name, mobile):
     pytest.importorskip("plotly")
     from delphi import figures
 
@@ -278,8 +279,10 @@ def test_figures_show_the_data(name):
     fitted = delphi.fit_surface(
         runs["params"], runs["tokens"], runs["loss"], drop={"highest_loss": 2}
     )
-    figure = getattr(figures, name)(fitted)
+    figure = getattr(figures, name)(fitted, mobile=mobile)
     drawn = [trace for trace in figure.data if "markers" in (getattr(trace, "mode", "") or "")]
     numbers = [len(trace.x) for trace in drawn]
     assert (max(numbers) == fitted.n) == (name != "delta_sweep")
     assert figure.layout.height > 200
+    if name == "surface_residuals":
+        assert [shape.type for shape in figure.layout.shapes] == ["rect", "line"] * 2

@@ -54,6 +54,9 @@ def figures(runs):
         drawn[f"law-curve{end}"] = figure.law_curve(law, **narrow)
         drawn[f"parabola-curve{end}"] = figure.parabola_curve(parabola, **narrow)
         drawn[f"surface{end}"] = figure.surface_contours(surface, **narrow)
+        drawn[f"surface-residuals{end}"] = figure.surface_residuals(surface, **narrow)
+        drawn[f"surface-fit-quality{end}"] = figure.surface_fit_quality(surface, **narrow)
+        drawn[f"surface-delta-sweep{end}"] = figure.delta_sweep(surface, **narrow)
         drawn[f"forecast-fan{end}"] = figure.forecast_fan(ahead, **narrow)
         drawn[f"forecast-histogram{end}"] = figure.forecast_fan(one, **narrow)
         drawn[f"law-fan{end}"] = figure.law_fan(posteriors[suite], **narrow)
@@ -66,9 +69,6 @@ def figures(runs):
                 *(posteriors[s] for s in ladder.suites[:2]), [1e20, *AHEAD]
             )
             drawn[f"speed-up{end}"] = figure.speedup_curve(against, **narrow)
-    drawn["surface-residuals"] = figure.surface_residuals(surface)
-    drawn["surface-fit-quality"] = figure.surface_fit_quality(surface)
-    drawn["surface-delta-sweep"] = figure.delta_sweep(surface)
     return drawn
 
 

@@ -14,6 +14,8 @@
 #define ROUND_FACTOR 0.25         /* thresholds of successive rounds */
 #define RIDGE 1e-7
 #define INNER 2        /* rounds of reweighting where the amounts are solved for anew */
+#define SLOW 20        /* steps after which a longer one is tried */
+#define STRETCH 8      /* times as long */
 #define ROUNDING 4e-15 /* residuals below it are none */
 
 size_t
@@ -110,6 +112,43 @@ reproject(dph_surface_local *l, double value, double *trial)
     return value_at(l, trial);
 }
 
+/* Go on where the exponents of the last step went, eight times as far each time. A term that only
+ * the outermost point sees has a valley that ends at a bound: its value there is kept. */
+static void
+stretch(dph_surface_local *l, const double *from)
+{
+    const dph_surface_problem *p = l->p;
+    double first[2] = {0, 0}; /* the smallest ln N and ln D */
+    int lower = 1;
+
+    for (int64_t i = 0; i < p->n; i++) {
+        first[0] = fmin(first[0], p->u[i]);
+        first[1] = fmin(first[1], p->v[i]);
+    }
+    for (double factor = STRETCH; lower && factor < 1e6; factor *= STRETCH) {
+        double trial[SIZE];
+        double value = INFINITY;
+
+        memcpy(trial, l->theta, sizeof trial);
+        for (int j = DPH_SURFACE_ALPHA; j < SIZE; j++) {
+            int amount = j - DPH_SURFACE_ALPHA + DPH_SURFACE_A;
+
+            trial[j] += factor * (l->theta[j] - from[j]);
+            trial[j] = fmin(fmax(trial[j], p->lo[j]), p->hi[j]);
+            if (p->is_free[amount]) {
+                trial[amount] *= exp((trial[j] - l->theta[j]) * first[j - DPH_SURFACE_ALPHA]);
+            }
+        }
+        value = value_at(l, trial);
+        lower = value < l->objective;
+        if (lower) {
+            memcpy(l->theta, trial, sizeof trial);
+            l->objective = value;
+        }
+    }
+    (void)value_at(l, l->theta); /* the residuals of the last trial are there */
+}
+
 static int
 n_pinned(const dph_surface_local *l)
 {
@@ -146,6 +185,7 @@ descend(dph_surface_local *l, int most, double enough, dph_surface_point *point)
     l->objective = value_at(l, l->theta);
     point->converged = 0;
     for (int n = 0; n < most && !point->converged; n++) {
+        double before[SIZE];
         double size = INFINITY;
         int pinned = n_pinned(l);
         int accepted = 0;
@@ -205,6 +245,7 @@ descend(dph_surface_local *l, int most, double enough, dph_surface_point *point)
                 mu = fmax(10 * mu, 1e-6);
                 continue;
             }
+            memcpy(before, l->theta, sizeof before);
             memcpy(l->theta, trial, sizeof trial);
             memset(l->pinned, 0, sizeof l->pinned);
             l->objective = value;
@@ -225,6 +266,9 @@ descend(dph_surface_local *l, int most, double enough, dph_surface_point *point)
             return DPH_OK;
         }
         point->converged = size < enough;
+        if (n % SLOW == SLOW - 1 && !point->converged) {
+            stretch(l, before);
+        }
         last = size;
     }
     return DPH_OK;

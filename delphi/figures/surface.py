@@ -99,8 +99,14 @@ def _scale(mobile: bool) -> dict[str, object]:
     return lying | {"thickness": 10, "nticks": 5, "title": {"text": "loss", "side": "top"}}
 
 
-def surface_residuals(law: SurfaceLaw) -> go.Figure:
+def surface_residuals(law: SurfaceLaw, *, mobile: bool = False) -> go.Figure:
     """Residuals against params and against tokens: what is left should show no trend.
+
+    Parameters
+    ----------
+    law : SurfaceLaw
+    mobile : bool
+        Lay it out for a screen 360 px wide: one panel above the other.
 
     Returns
     -------
@@ -108,12 +114,20 @@ def surface_residuals(law: SurfaceLaw) -> go.Figure:
         Two panels; the band is Huber's delta where there is one.
     """
     table = law.residuals()
-    fig = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.05)
+    shape = {"rows": 2, "cols": 1, "vertical_spacing": 0.22} if mobile else {"rows": 1, "cols": 2}
+    fig = make_subplots(**shape, shared_yaxes=not mobile, horizontal_spacing=0.05)
+    unit = "ln(loss) - ln(law)" if law.space == "log" else "loss - law"
     for k, (name, title) in enumerate((("params", "params N"), ("tokens", "tokens D"))):
-        where = {"row": 1, "col": k + 1}
+        where = {"row": k + 1, "col": 1} if mobile else {"row": 1, "col": k + 1}
         if law.kind == "huber" and law.space == "log":
-            fig.add_hrect(y0=-law.delta, y1=law.delta, fillcolor=theme.GRID, line_width=0, **where)
-        fig.add_hline(y=0, line={"color": theme.RULE, "width": 1}, **where)
+            # a subplot without traces gets no shape unless it is told to
+            fig.add_hrect(
+                y0=-law.delta, y1=law.delta, fillcolor=theme.GRID, line_width=0, layer="below",
+                exclude_empty_subplots=False, **where,
+            )  # fmt: skip
+        fig.add_hline(
+            y=0, line={"color": theme.RULE, "width": 1}, exclude_empty_subplots=False, **where
+        )
         fig.add_trace(
             go.Scatter(
                 x=table[name].tolist(), y=table["residual"].tolist(), mode="markers", name="runs",
@@ -123,44 +137,52 @@ def surface_residuals(law: SurfaceLaw) -> go.Figure:
             **where,
         )  # fmt: skip
         fig.update_xaxes(type="log", title_text=title, **where)
-    unit = "ln(loss) - ln(law)" if law.space == "log" else "loss - law"
-    fig.update_yaxes(title_text=unit, row=1, col=1)
-    return theme.finish(fig, 300, [])
+        if mobile or k == 0:
+            fig.update_yaxes(title_text=unit, **where)
+    return theme.finish(fig, 420 if mobile else 300, [], top=18, mobile=mobile)
 
 
-def surface_fit_quality(law: SurfaceLaw) -> go.Figure:
+def surface_fit_quality(law: SurfaceLaw, *, mobile: bool = False) -> go.Figure:
     """Predicted against observed loss, rows that were left out included.
+
+    Parameters
+    ----------
+    law : SurfaceLaw
+    mobile : bool
+        Lay it out for a screen 360 px wide.
 
     Returns
     -------
     plotly.graph_objects.Figure
     """
     table = law.residuals()
-    ends = [float(table["loss"].min()), float(table["loss"].max())]
-    fig = go.Figure(
-        go.Scatter(x=ends, y=ends, mode="lines", showlegend=False, hoverinfo="skip",
-                   line={"color": theme.RULE, "width": 1})
-    )  # fmt: skip
     parts = [("fitted", table, "circle")]
     if len(law.left_out):
         gone = law.left_out.assign(
             predicted=law.predict(law.left_out["params"], law.left_out["tokens"])
         )
         parts.append(("left out", gone, "x"))
-    for name, rows, symbol in parts:
+    drawn = pd.concat([rows["loss"] for _, rows, _ in parts])
+    ends = [float(drawn.min()), float(drawn.max())]
+    fig = go.Figure(
+        go.Scatter(x=ends, y=ends, mode="lines", name="predicted = observed", hoverinfo="skip",
+                   line={"color": theme.RULE, "width": 1})
+    )  # fmt: skip
+    for k, (name, rows, symbol) in enumerate(parts):
         fig.add_trace(
             go.Scatter(
                 x=rows["loss"].tolist(), y=rows["predicted"].tolist(), mode="markers", name=name,
-                marker={"size": 6, "symbol": symbol},
+                marker={"size": 6, "symbol": symbol, "color": theme.SUITE_COLOURS[k]},
                 text=_hover(rows), hovertemplate="%{text}<br>predicted %{y:.4f}<extra></extra>",
             )
         )  # fmt: skip
     fig.update_xaxes(title_text="observed loss")
     fig.update_yaxes(title_text="predicted loss")
-    return theme.finish(fig, 340, [name for name, _, _ in parts])
+    names = ["predicted = observed", *(name for name, _, _ in parts)]
+    return theme.finish(fig, 260 if mobile else 340, names, top=18, mobile=mobile)
 
 
-def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
+def delta_sweep(law: SurfaceLaw, table: Any = None, *, mobile: bool = False) -> go.Figure:
     """The law under several thresholds, from least absolute towards least squares.
 
     Parameters
@@ -168,6 +190,8 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
     law : SurfaceLaw
     table : pandas.DataFrame, optional
         From ``law.delta_table(...)``; its default otherwise.
+    mobile : bool
+        Lay it out for a screen 360 px wide: one panel above the other.
 
     Returns
     -------
@@ -177,9 +201,12 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
     """
     rows = law.delta_table() if table is None else table
     huber = rows[rows["kind"] == "huber"]
-    fig = make_subplots(rows=2, cols=2, horizontal_spacing=0.14, vertical_spacing=0.12)
+    n_rows, n_cols = (4, 1) if mobile else (2, 2)
+    fig = make_subplots(
+        rows=n_rows, cols=n_cols, horizontal_spacing=0.14, vertical_spacing=0.06 if mobile else 0.12
+    )
     for k, name in enumerate(("E", "alpha", "beta", "a")):
-        where = {"row": k // 2 + 1, "col": k % 2 + 1}
+        where = {"row": k // n_cols + 1, "col": k % n_cols + 1}
         fig.add_trace(
             go.Scatter(
                 x=huber["delta"].tolist(), y=huber[name].tolist(), mode="lines+markers",
@@ -195,5 +222,5 @@ def delta_sweep(law: SurfaceLaw, table: Any = None) -> go.Figure:
                 fig.add_hline(y=float(at.iloc[0]), line=line, **where)
         fig.update_xaxes(type="log", dtick=1, exponentformat="power", **where)
         fig.update_yaxes(title_text=name, **where)
-    fig.update_xaxes(title_text="delta", row=2)
-    return theme.finish(fig, 460, [])
+    fig.update_xaxes(title_text="delta", row=n_rows)
+    return theme.finish(fig, 560 if mobile else 460, [], top=18, mobile=mobile)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from delphi.report.surfaces import fit_suites, surface_table
+from delphi.report.surfaces import exponents_table, fit_suites, surface_table
 from delphi.report.tables import Column, Table, from_frame, plain_status
 from delphi.shorthand import flops, printable
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from delphi.backtesting import Backtest
     from delphi.isoflop import IsoflopLadder
     from delphi.overtraining import OvertrainingCost
+    from delphi.posterior import LawPosterior
     from delphi.powerlaw import PowerLaw
     from delphi.surfacelaw import SurfaceLaw
 
@@ -54,13 +55,19 @@ class Checks:
     tables: tuple[Table, ...]
 
 
-def check(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFrame) -> Checks:
+def check(
+    ladder: IsoflopLadder,
+    laws: Mapping[str, PowerLaw],
+    posteriors: Mapping[str, LawPosterior],
+    runs: pd.DataFrame,
+) -> Checks:
     """Compare curves and surfaces, back-test, cost training off the optimum, and look at the seeds.
 
     Parameters
     ----------
     ladder : IsoflopLadder
     laws : mapping of suite to PowerLaw
+    posteriors : mapping of suite to LawPosterior
     runs : DataFrame
         The ladder's runs with run_type and state.
 
@@ -73,7 +80,8 @@ def check(ladder: IsoflopLadder, laws: Mapping[str, PowerLaw], runs: pd.DataFram
     surfaces = fit_suites(ladder)
     tables = (
         _curves_table(ladder, runs),
-        surface_table(ladder, surfaces),
+        surface_table(ladder, surfaces, posteriors),
+        exponents_table(ladder, surfaces),
         backtests,
         _cost_table(ladder, costs, refused),
         _seeds_table(runs),

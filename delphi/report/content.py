@@ -125,7 +125,7 @@ def analyse(
     noise = ladder.run_noise() if kind == "new run" else {}
     options: dict[str, Any] = {"noise": noise, "level": level, "kind": kind}
     forecasts = _forecasts(laws, posteriors, forecast_at, options)
-    checks = check(ladder, laws, runs)
+    checks = check(ladder, laws, posteriors, runs)
     tables = [
         _data_table(ladder, runs),
         _left_out_table(ladder, runs),

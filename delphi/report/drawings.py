@@ -302,6 +302,31 @@ def _surface(analysis: Analysis, suite: str, name: str) -> Iterator[Drawing]:
         "its ground, the surface misses it.",
         lambda narrow: figures.surface_contours(law, mobile=narrow),
     )
+    yield Drawing(
+        f"{name}-residuals",
+        "Surface residuals",
+        suite,
+        "What the surface leaves over, against parameters and tokens; grey: Huber's delta. A trend "
+        "is a law that bends the wrong way.",
+        lambda narrow: figures.surface_residuals(law, mobile=narrow),
+    )
+    yield Drawing(
+        f"{name}-fit-quality",
+        "Surface fit",
+        suite,
+        "Loss that the surface predicts for each run, against the loss it had.",
+        lambda narrow: figures.surface_fit_quality(law, mobile=narrow),
+    )
+    deltas = law.delta_table()
+    yield Drawing(
+        f"{name}-delta-sweep",
+        "Surface and outliers",
+        suite,
+        "The law under other thresholds delta of Huber's loss; a is the exponent of optimal "
+        "parameters. Dotted: least absolute residuals, dashed: least squares. A law that moves "
+        "with delta rests on a few runs.",
+        lambda narrow: figures.delta_sweep(law, deltas, mobile=narrow),
+    )
 
 
 def held_out_band(ladder: IsoflopLadder, suite: str, compute: np.ndarray) -> pd.DataFrame:
