@@ -109,6 +109,7 @@ def fit_process(x: Column, y: Column, kernel: Kernel, n_restarts: int, seed: int
         normalize_y=not plain, random_state=seed,
     )  # fmt: skip
     gp.fit(x, y)  # its warnings of a bound that is hit are for the caller: they become a status
+    gp.optimizer = "fmin_l_bfgs_b"  # a closure could not be pickled
     theta, bounds = gp.kernel_.theta, gp.kernel_.bounds
     hit = np.isclose(theta, bounds[:, 0], atol=1e-4) | np.isclose(theta, bounds[:, 1], atol=1e-4)
     names = ["length_scale"] * (len(theta) - 1) + ["noise"]

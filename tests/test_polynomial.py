@@ -327,7 +327,7 @@ def test_step_law_without_a_floor_and_with_wild_runs():
     frame = grid(0.003, 2)
     wild = frame.assign(loss=frame["loss"] + np.where(np.arange(len(frame)) % 29 == 0, 0.3, 0))
     got, want = delphi.fit_step_law(wild), delphi.fit_step_law(frame)
-    assert got.scale < 2 * want.scale < 0.02  # not that of the wild runs
+    assert want.scale < got.scale < 0.03  # a tenth of what the wild runs are off
     typical = float(np.median(np.abs(got.predict(frame) - want.predict(frame))))
     assert typical < 0.02
 
