@@ -4,6 +4,7 @@
 
 #include "../base/column.h"
 #include "../base/order.h"
+#include "curvel1.h"
 #include "curverefine.h"
 #include "curvestart.h"
 #include "huberline.h"

@@ -1,8 +1,9 @@
+#include "curvel1.h"
+
 #include <math.h>
 #include <stddef.h>
 
 #include "../base/veclog.h"
-#include "curverefine.h"
 #include "l1line.h"
 #include "l1step.h"
 
