@@ -17,8 +17,6 @@ from delphi.figures.theme import MOBILE_WIDTH
 
 # What is public there and draws nothing by itself, or draws on paper.
 NO_FIGURE = {"draw_spaghetti", "mobile", "site_json", "write_images", "write_json"}
-# Narrow layouts that are still to come.
-LATER = {"delta_sweep", "surface_fit_quality", "surface_residuals"}
 
 
 def evaluations():
@@ -55,9 +53,16 @@ def arguments():
         polynomial = delphi.fit_polynomial_law(
             good, features=["lr", "adam_lr"], target="loss", group="batch_size"
         )
+        curves = simulate.curves(rng=0)
+        fits = delphi.fit_curves(curves, by="scale", prefixes=[0.3, 0.6], forms=["log"])
+        scores = delphi.score_curves(fits, by=["scale", "prefix", "method"])
+        bowl = delphi.PolynomialLaw.from_coefficients(
+            {"1": 3, "log_lr": 3, "log_lr^2": 0.5}, ["lr"]
+        )
         rollouts = simulate.rollouts([0.5, 2.0], n_prompts=8, rng=0)
         return {
             "backtest_errors": (delphi.backtest(runs),),
+            "best_forms": (scores,),
             "curve_figure": (downstream["MMLU"].curve,),
             "delta_sweep": (surface,),
             "emergence": (downstream,),
@@ -66,6 +71,7 @@ def arguments():
             "hparam_scaling": (sweep,),
             "isocurve_shapes": (delphi.compare_isocurves(runs, suite="Aster"),),
             "isoflop_parabolas": (ladder,),
+            "joint_forecasts": (delphi.fit_joint_curves(curves, prefixes=[0.3], forms=["log"]),),
             "kl_spaghetti": (rollouts,),
             "ladder": (ladder, laws, "Aster", held_out, posteriors),
             "law_curve": (law,),
@@ -74,6 +80,7 @@ def arguments():
             "overtraining_forecast": (ladder, law, cost, "Aster"),
             "parabola_curve": (delphi.fit_parabola(own["tokens"][:9], own["loss"][:9]),),
             "polynomial_coefficients": (polynomial,),
+            "polynomial_optimum": (bowl.optimum(["lr"], {}),),
             "scaling_law_asymptote": (ladder, laws, held_out, posteriors),
             "speedup_curve": (
                 delphi.effective_speedup(posterior, posteriors["Birch"], [1e21, 1e23]),
@@ -93,10 +100,9 @@ def drawing():
 def test_every_figure_function_is_looked_at(arguments):
     assert set(drawing()) == set(arguments)
     assert set(figures.__all__) >= NO_FIGURE
-    assert set(arguments) >= LATER
 
 
-@pytest.mark.parametrize("name", [n for n in drawing() if n not in LATER])
+@pytest.mark.parametrize("name", drawing())
 def test_every_figure_has_a_narrow_layout(arguments, name):
     draw = getattr(figures, name)
     option = inspect.signature(draw).parameters["mobile"]

@@ -100,7 +100,11 @@ def _cell(method: str, mae: float, mobile: bool) -> str:
 
 
 def joint_forecasts(
-    joint: JointCurves, *, prefix: float | None = None, form: str | None = None
+    joint: JointCurves,
+    *,
+    prefix: float | None = None,
+    form: str | None = None,
+    mobile: bool = False,
 ) -> go.Figure:
     """Forecasts of a joint fit against the final losses that came, by compute.
 
@@ -111,6 +115,8 @@ def joint_forecasts(
         Of the forecasts; the middle one by default.
     form : str, optional
         Shape; the one of lowest mean error at that prefix by default.
+    mobile : bool
+        For a screen 360 px wide.
 
     Returns
     -------
@@ -120,6 +126,14 @@ def joint_forecasts(
     ------
     DataError
         No such fit, or no finished run.
+
+    Examples
+    --------
+    >>> import delphi
+    >>> runs = delphi.simulate.curves(rng=0)
+    >>> fig = joint_forecasts(delphi.fit_joint_curves(runs, prefixes=[0.3], forms=["log"]))
+    >>> fig.data[0].name
+    'as it came'
     """
     table = joint.predictions
     table = table[~table["method"].str.endswith("-anchored") & table["abs_error"].notna()]
@@ -163,4 +177,4 @@ def joint_forecasts(
     fig.update_yaxes(title_text=f"forecast from {chosen:g} of the run")
     names = ["as it came", *(scale_name(v) for v in groups)]
     fig.update_layout(title={"text": f"{best}", "font": {"size": 14}})
-    return theme.finish(fig, 380, names, 44)
+    return theme.finish(fig, 300 if mobile else 380, names, 44, mobile=mobile)

@@ -393,8 +393,10 @@ def _menus(
     fig.update_layout(updatemenus=menus)
 
 
-def polynomial_optimum(optimum: Optimum) -> go.Figure:
+def polynomial_optimum(optimum: Optimum, *, mobile: bool = False) -> go.Figure:
     """Where a quadratic law is lowest: its point, intervals, and the joint region of two features.
+
+    `mobile` is for a screen 360 px wide.
 
     Raises
     ------
@@ -433,7 +435,8 @@ def polynomial_optimum(optimum: Optimum) -> go.Figure:
         fig.update_yaxes(title_text=theme.safe(names[1]), type="log")
     else:
         fig.update_yaxes(title_text="law at its lowest")
-    return theme.finish(fig, 340, [str(trace.name) for trace in fig.data])
+    names = [str(trace.name) for trace in fig.data]
+    return theme.finish(fig, 300 if mobile else 340, names, mobile=mobile)
 
 
 def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.Figure:
