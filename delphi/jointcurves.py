@@ -348,8 +348,8 @@ def fit_joint_curves(
     code = whole["status_code"].to_numpy()
     code = np.where((code >= 0) & (len(left) > 0), code | bits("runs_left_out"), code)
     lost = pd.DataFrame(dropped, columns=["group", "term", "reason"])
-    worth = ~lost["reason"].eq("constant") if len(lost) else lost["reason"].eq("")
-    code = np.where((code >= 0) & bool(worth.any()), code | bits("terms_dropped"), code)
+    named = whole["group"].isin(lost.loc[lost["reason"].ne("constant"), "group"])
+    code = np.where((code >= 0) & named, code | bits("terms_dropped"), code)
     whole["status_code"], whole["status"] = code, status_texts(code)
     ahead = ["group", "prefix", "form", "loss"]
     result = JointCurves(

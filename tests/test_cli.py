@@ -72,7 +72,7 @@ def test_report_prints_what_it_writes(runs_file, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["report", str(runs_file), "-o", str(out), "--title", "Ours"]) == 0
     printed = capsys.readouterr().out
-    assert printed.rstrip().endswith(f"13 figures as JSON in {out}.")
+    assert printed.rstrip().endswith(f"19 figures as JSON in {out}.")
     assert "Truth" not in printed
     assert "<h1>Ours</h1>" in (out / "index.html").read_text()
 
@@ -264,10 +264,16 @@ def test_faults_of_our_own_are_not_hidden(runs_file, monkeypatch):
         main(["report", str(runs_file)])
 
 
+def test_nothing_to_report_ends_with_2(capsys):
+    assert main(["report"]) == 2
+    assert capsys.readouterr().err == (
+        "delphi: nothing to report: give RUNS, --evals FILE, or both\n"
+    )
+
+
 @pytest.mark.parametrize(
     "args",
     [
-        ["report"],
         ["report", "x.csv", "--at", "soon"],
         ["report", "x.csv", "--at", "-1e21"],
         ["report", "x.csv", "--column", "loss"],
@@ -354,5 +360,5 @@ def test_real_runs_give_three_suites(data_dir, tmp_path, capsys):
     assert "saturated" in unused[0]["status"]
     assert not [row for row in tables["optima"] if row["budget"] == 1.8e18]
     assert len(tables["held_out"]) == 14
-    assert len([f for f in (tmp_path / "out").iterdir() if f.suffix == ".json"]) == 17 + 1
+    assert len([f for f in (tmp_path / "out").iterdir() if f.suffix == ".json"]) == 26 + 1
     assert "1 of 22 buckets" in err

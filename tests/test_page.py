@@ -617,7 +617,7 @@ def test_real_runs_page(data_dir, tmp_path, visit):
     seen = visit(tmp_path / "out" / "index.html")
     assert seen.said == []
     traces = seen.traces()
-    assert len(traces) == 17
+    assert len(traces) == 26
     assert all(traces.values())
     text = seen.page.inner_text("body")
     for said in ("not used: concave", "optimum off centre", "floor not identified"):

@@ -198,7 +198,7 @@ def test_many_suites_and_budgets_stay_within_bounds(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", delphi.FitWarning)
         report = build_report(runs, tmp_path / "out")
-    assert len(report.figures) == 2 + 4 * 12
+    assert len(report.figures) == 3 + 7 * 12
     page = report.page.read_text()
     for text in (
         "the first 12 of 14 suites", "24 of up to 28 budgets of a suite",
@@ -365,8 +365,8 @@ def test_hostile_names_stay_text(tmp_path):
     page.feed(report.page.read_text())
     assert {tag for tag, _ in page.tags} & {"img", "iframe", "object"} == set()
     # Every figure as JSON, the template, plotly, ours.
-    assert len(page.scripts) == len(report.figures) + 3
-    for attrs, text in page.scripts[:-3]:
+    assert len(page.scripts) == len(report.figures) + 4
+    for attrs, text in page.scripts[:-4]:
         assert attrs["type"] == "application/json"
         assert json.loads(text)["data"]
     assert not any(key.startswith("on") for _, attrs in page.tags for key in attrs)
