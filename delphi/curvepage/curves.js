@@ -14,7 +14,8 @@
   function number(id) { return Number(byId(id).value); }
   function text(value, digits) {
     if (value === null || value === undefined || !isFinite(value)) { return "-"; }
-    return String(Number(Number(value).toPrecision(digits || 4))).replace("e+", "e");
+    var short = Number(Number(value).toPrecision(digits || 4));
+    return (Math.abs(short) >= 1e6 ? short.toExponential() : String(short)).replace("e+", "e");
   }
   function fixed(value) { return value === null || value === undefined ? "-" : value.toFixed(4); }
   function safe(name) { // for plotly, which reads some markup
