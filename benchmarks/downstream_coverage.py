@@ -140,5 +140,9 @@ def coverage(table: pd.DataFrame) -> pd.DataFrame:
 if __name__ == "__main__":
     warnings.simplefilter("ignore", FitWarning)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    print(coverage(study(count, path=Path(sys.argv[2]) if len(sys.argv) > 2 else None))
-          .round(3).reset_index().to_string(index=False))
+    print(
+        coverage(study(count, path=Path(sys.argv[2]) if len(sys.argv) > 2 else None))
+        .round(3)
+        .reset_index()
+        .to_string(index=False)
+    )
