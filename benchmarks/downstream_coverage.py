@@ -7,7 +7,11 @@ curve. "curve" is the second step alone, at soft metrics inside the pool; "forec
 of fits whose curve has a status; in the last two worlds the pool ends at half height or before, or
 scatters at chance, and the coverage of fits without a warning stands beside that of all.
 
-    python -m benchmarks.downstream_coverage [replicates per row, default 300]
+    python -m benchmarks.downstream_coverage [ladders per world, default 300] [file]
+
+Ladder i of every world has seeds of its own, and the worlds take turns: with a file every ladder is
+appended to it as soon as it is done, those in it are not repeated, and the table may be made of it
+at any time (0 ladders).
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +30,7 @@ from delphi import FitWarning, fit_downstream, richards
 LADDER = np.geomspace(3e18, 3e20, 7)
 FORECAST = LADDER[-1] * np.array([3.0, 30.0, 300.0])
 LEVEL = 0.95
+COLUMNS = ("world", "ladder", "step", "at", "low", "high", "truth", "warned")
 
 
 @dataclass(frozen=True)
@@ -93,29 +99,50 @@ def one(world: World, noise: float, rng: np.random.Generator, seed: int) -> list
     return rows
 
 
-def study(n: int, noise: float = 0.005, seed: int = 0) -> pd.DataFrame:
-    """Coverage and median width: a row a (world, step, place)."""
-    rows = []
-    with tqdm(total=len(WORLDS) * n, unit="ladder") as bar:
-        for name, world in WORLDS.items():
-            rng = np.random.default_rng(seed)
-            for i in range(n):
-                rows += [{"world": name, **row} for row in one(world, noise, rng, i)]
-                bar.update()
-    table = pd.DataFrame(rows)
-    table["inside"] = (table["low"] <= table["truth"]) & (table["truth"] <= table["high"])
-    table["width"] = table["high"] - table["low"]
-    table["quiet"] = table["inside"].where(~table["warned"])
+def study(n: int, noise: float = 0.005, path: Path | None = None) -> pd.DataFrame:
+    """Intervals of the first n ladders of every world: a row a (world, ladder, step, place)."""
+    told = pd.DataFrame(columns=list(COLUMNS))
+    if path is not None and path.exists():
+        told = pd.read_csv(path)
+    frames = [told] if len(told) else []
+    done = set(zip(told["world"], told["ladder"], strict=True))
+    todo = [(i, w) for i in range(n) for w in WORLDS if (w, i) not in done]
+    for i, name in tqdm(todo, unit="ladder"):
+        rng = np.random.default_rng([list(WORLDS).index(name), i])
+        rows = [{"world": name, "ladder": i, **row} for row in one(WORLDS[name], noise, rng, i)]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        frames.append(frame)
+        if path is not None:
+            frame.to_csv(path, mode="a", header=not path.exists(), index=False)
+    return pd.concat(frames, ignore_index=True)
+
+
+def coverage(table: pd.DataFrame) -> pd.DataFrame:
+    """Coverage with its standard error and median width: a row a (world, step, place)."""
+    table = table.assign(
+        inside=(table["low"] <= table["truth"]) & (table["truth"] <= table["high"]),
+        width=table["high"] - table["low"],
+    )
+    table["quiet"] = table["inside"].where(~table["warned"].astype(bool)).astype(float)
     groups = table.groupby(["world", "step", "at"], sort=False)
-    return groups.agg(
+    out = groups.agg(
+        ladders=("inside", "size"),
         coverage=("inside", "mean"),
         unwarned=("quiet", "mean"),
         width=("width", "median"),
         warned=("warned", "mean"),
     )
+    se = np.sqrt(out["coverage"] * (1 - out["coverage"]) / out["ladders"])
+    out.insert(2, "se", se)
+    return out
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", FitWarning)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    print(study(count).round(3).to_string())
+    print(
+        coverage(study(count, path=Path(sys.argv[2]) if len(sys.argv) > 2 else None))
+        .round(3)
+        .reset_index()
+        .to_string(index=False)
+    )

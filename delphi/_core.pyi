@@ -199,6 +199,7 @@ def richards_fit(
     ceilings: ArrayLike | None = None,
     problems: ArrayLike | None = None,
     boxes: ArrayLike | None = None,
+    guesses: ArrayLike | None = None,
     n_threads: int = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> NDArray[np.void]: ...

@@ -157,6 +157,7 @@ class RichardsCurve(HasStatus, HasCard):
             self.ceiling if self.pinned else None,
             np.tile(problems, n_boot) if np.isfinite(problems).all() else None,
             self.box,
+            guess=np.array([self.k, self.x0, self.v, self.ceiling]),
         )
 
     def interval(
@@ -325,12 +326,14 @@ def _records(
     problems: Column | None,
     box: Column | None,
     n_threads: int | None = None,
+    guess: Column | None = None,
 ) -> NDArray[np.void]:
     n = len(offsets) - 1
     return _core.richards_fit(
         x, y, offsets, np.broadcast_to(np.asarray(floor, float), n).copy(),
         ceilings=None if ceiling is None else np.full(n, ceiling), problems=problems,
-        boxes=None if box is None else np.tile(box, n), n_threads=thread_count(n_threads),
+        boxes=None if box is None else np.tile(box, n),
+        guesses=None if guess is None else np.tile(guess, n), n_threads=thread_count(n_threads),
     )  # fmt: skip
 
 

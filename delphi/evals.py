@@ -18,6 +18,7 @@ from .readers import open_tables
 __all__ = ["BENCHMARKS", "NAME_RULES", "pretty_name", "read_eval_caches", "read_evals"]
 
 COLUMNS = ("task", "model", "compute", "soft", "hard", "n_problems", "pool")
+MOST_LISTED = 12  # columns of a file in a message
 # Names under which exports carry the standard columns; the standard name itself comes first.
 ALIASES: dict[str, tuple[str, ...]] = {
     "task": ("task", "benchmark"),
@@ -161,19 +162,30 @@ def read_evals(
     return out
 
 
-def _find(table: Any, name: str, own: Mapping[str, str], needed: bool) -> str | None:
+def _find(table: Any, name: str, own: Mapping[str, str]) -> str | None:
     if name in own:
         if own[name] not in table.columns:
             listed = ", ".join(map(repr, table.columns))
             raise DataError(f"{table.where}: no column {own[name]!r} for {name}; it has {listed}")
         return own[name]
-    found = next((alias for alias in ALIASES[name] if alias in table.columns), None)
-    if found is None and needed:
-        raise DataError(
-            f"{table.where}: no column for {name} (any of {', '.join(ALIASES[name])}); it has "
-            f"{', '.join(map(repr, table.columns))}; say columns={{{name!r}: ...}}"
-        )
-    return found
+    return next((alias for alias in ALIASES[name] if alias in table.columns), None)
+
+
+def _refuse(table: Any, found: Mapping[str, str | None]) -> None:
+    """Says all that is missing at once, and what shape of table is wanted."""
+    missing = [name for name in ("soft", "hard") if found[name] is None]
+    if not missing:
+        return
+    if found["compute"] is None:
+        missing.append("compute")
+    wanted = "; ".join(f"no column for {n} (any of {', '.join(ALIASES[n])})" for n in missing)
+    has = [repr(c) for c in table.columns]
+    more = f" and {len(has) - MOST_LISTED} more" if len(has) > MOST_LISTED else ""
+    raise DataError(
+        f"{table.where}: {wanted}; it has {', '.join(has[:MOST_LISTED])}{more}. Wanted is one row "
+        f"a model and task, with columns {', '.join(COLUMNS)}; other names by "
+        f"read_evals(..., columns={{{missing[0]!r}: ...}})"
+    )
 
 
 def _one_source(
@@ -185,7 +197,8 @@ def _one_source(
     leave_out: str | None,
     rules: Sequence[Rule],
 ) -> pd.DataFrame:
-    found = {name: _find(table, name, own, name in ("soft", "hard")) for name in COLUMNS}
+    found = {name: _find(table, name, own) for name in COLUMNS}
+    _refuse(table, found)
     names = {name: column for name, column in found.items() if column is not None}
     shot = "shot" if "shot" in table.columns else None
     wanted = list(dict.fromkeys([*names.values(), *([shot] if shot else [])]))

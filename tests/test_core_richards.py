@@ -181,3 +181,44 @@ def test_options_out_of_range(options, error):
     options = {"floors": [0.25], **options}
     with pytest.raises(error):
         _core.richards_fit(x, x + 2, [0, 12], **options)
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_beside_a_guess_a_fit_is_never_worse_than_the_guess(seed):
+    rng = np.random.default_rng(seed)
+    x, y, floor = slow.problem(rng)
+    box = boxed(x, floor)
+    whole = fit(x, y, floor, boxes=box)
+    if whole["status"] < 0:
+        return
+    theta = [whole[c] for c in ("k", "x0", "v", "ceiling")]
+    again = y + rng.normal(0, 0.01, len(x))
+    near = fit(x, again, floor, boxes=box, guesses=theta)
+    start = np.sum((slow.curve(x, np.array(theta), floor) - again) ** 2)
+    assert near["status"] >= 0
+    assert near["sse"] <= start * (1 + 1e-12)
+    assert near["sse"] >= fit(x, again, floor, boxes=box)["sse"] * (1 - 1e-6)
+
+
+def test_replicates_beside_the_fit_are_those_of_a_whole_search():
+    rng = np.random.default_rng(8)
+    x = np.sort(rng.uniform(-1.3, -0.3, 40))
+    truth = np.array([8, -0.8, 1.2, 0.85])
+    y = slow.curve(x, truth, 0.25)[None, :] + rng.normal(0, 0.02, (200, 40))
+    rows, offsets = np.tile(x, 200), np.arange(0, 8001, 40)
+    whole = _core.richards_fit(rows, y.ravel(), offsets, np.full(200, 0.25))
+    near = _core.richards_fit(
+        rows, y.ravel(), offsets, np.full(200, 0.25), guesses=np.tile(truth, 200)
+    )
+    np.testing.assert_allclose(near["sse"], whole["sse"], rtol=1e-4)
+    assert np.mean(near["sse"] <= whole["sse"] * (1 + 1e-6)) > 0.95
+
+
+@pytest.mark.parametrize("guess", [(0, 0, 1, 0.9), (1, np.nan, 1, 0.9), (1, 0, -1, 0.9)])
+def test_a_guess_that_is_no_curve_is_a_status(guess):
+    x = np.linspace(-1.3, -0.3, 10)
+    r = fit(x, slow.curve(x, np.array([8, -0.8, 1, 0.9]), 0.25), 0.25, guesses=guess)
+    assert status_names(r["status"]) == ("bad_value",)
+    with pytest.raises(ValueError, match="guesses"):
+        fit(x, x**2, 0.25, guesses=[1.0])

@@ -273,3 +273,13 @@ def test_compat_loaders(caches_dir, tmp_path, capsys):
     assert "no column macro_bpb" in capsys.readouterr().out
     empty.write_text('[{"budget": 1e18, "macro_bpb": 1.0}]')
     assert compat.load_gsm8k_runs(empty)["exact_match_flex"].isna().all()
+
+
+def test_a_wide_table_is_told_all_that_it_lacks():
+    wide = {f"eval/bpb/task {i}": 1.0 for i in range(40)} | {"run": "a"}
+    with pytest.raises(delphi.DataError) as error:
+        delphi.read_evals([wide])
+    for text in ("no column for soft", "no column for hard", "no column for compute", "29 more",
+                 "one row a model and task, with columns task, model, compute, soft"):  # fmt: skip
+        assert text in str(error.value)
+    assert len(str(error.value)) < 900

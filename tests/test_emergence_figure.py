@@ -141,3 +141,18 @@ def test_names_from_the_data_are_drawn_as_they_are():
         assert "javascript:harm()" in text
         for sign in ("<a", "$x", "{curly}", "%{y} "):
             assert sign not in text
+
+
+def test_with_nothing_held_out_the_divider_stands_upright_past_the_largest_run():
+    warnings.simplefilter("ignore", FitWarning)
+    C = np.geomspace(3e18, 1e22, 9)
+    z = 0.36 + 193 * C**-0.1232
+    hard = delphi.richards(-z, 6.7, -0.8, 1.0, 0.25, 0.86)
+    frame = pd.DataFrame({"task": "t", "model": "m", "compute": C, "soft": -z, "hard": hard,
+                          "n_problems": 2000, "pool": False})  # fmt: skip
+    fits = delphi.fit_downstreams(frame, floor=0.25, fit_below=np.inf)
+    fig = emergence(fits, fit_below=np.inf)
+    line = fig.layout.shapes[0]
+    assert C.max() < line.x0 == line.x1 < 2 * C.max()
+    words = [a for a in fig.layout.annotations if "extrapolation" in a.text]
+    assert [a.x for a in words] == [pytest.approx(np.log10(line.x0))]

@@ -84,6 +84,7 @@ FLOORS = [
         "stepcells",
         "steplaw",
         "posterior",
+        "predictability",
         "powerlaw",
         "profile",
         "progress",

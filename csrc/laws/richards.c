@@ -11,6 +11,9 @@
 #define MEDIUM_STEPS 40
 #define LONG_STEPS 2000
 #define QUICK_STARTS 5
+#define NEAR_STARTS 6 /* beside a guess: the guess and the best of the scan */
+#define NEAR_STEPS 60 /* of the best of them */
+#define NEAR_FINALISTS 2
 #define ROUGH 1e-4 /* relative offset at which two sums are within 1e-8 of their minima */
 #define TOLERANCE 1e-7
 #define VALLEY 1e-3 /* standard errors that a Gauss-Newton step would still move */
@@ -98,7 +101,8 @@ typedef struct {
     double box[DPH_RICHARDS_BOX];
     dph_column x;
     dph_column y;
-    double total; /* sum of squares about the mean, in the units of the objective */
+    double total;        /* sum of squares about the mean, in the units of the objective */
+    const double *guess; /* k, x0, v, C, or NULL */
     double *weights;
     double *scratch;
     int n_free;
@@ -132,6 +136,13 @@ check(task *t, const dph_richards_batch *batch, int64_t g)
             if (!(batch->problems[i] > 0 && isfinite(batch->problems[i]))) {
                 return DPH_E_BAD_VALUE;
             }
+        }
+    }
+    if (batch->guesses != NULL) {
+        t->guess = batch->guesses + g * N_COEFFICIENTS;
+        if (!(t->guess[0] > 0 && t->guess[2] > 0 && isfinite(t->guess[0]) &&
+              isfinite(t->guess[1]) && isfinite(t->guess[2]) && isfinite(t->guess[3]))) {
+            return DPH_E_BAD_VALUE;
         }
     }
     if (batch->boxes != NULL) {
@@ -305,12 +316,50 @@ corner_starts(const task *t, dph_scan_start *starts)
     starts[4] = (dph_scan_start){t->lo[LN_K], t->hi[X0], log(3), t->box[7], 0};
 }
 
+/* The best of the finalists after going on with those that gave up, and with the best in any case.
+ */
+static dph_lm_result
+lowest(task *t, const minima *m, int n_finalists, int max_steps, double tolerance,
+       const dph_richards_options *options)
+{
+    dph_lm_result best = {.rss = INFINITY, .ending = DPH_LM_GAVE_UP};
+
+    for (int s = 0; s < m->n && s < n_finalists && !stopped(options); s++) {
+        dph_lm_result one = m->found[m->order[s]];
+
+        if (one.ending == DPH_LM_GAVE_UP || s == 0) {
+            go_on(t, &one, max_steps, tolerance);
+        }
+        if (one.rss < best.rss) {
+            best = one;
+        }
+    }
+    return best;
+}
+
+/* Beside a guess: from it and from the best of a full scan, so that a replicate may leave the
+ * valley of the curve it is a replicate of; not to the last digit. */
+static dph_lm_result
+search_near(task *t, const dph_richards_options *options, int32_t *n_refined)
+{
+    dph_scan_start starts[1 + DPH_SCAN_STARTS];
+    minima m = {.n = 0, .first_shape = NAN};
+    int n_starts = 1 + dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total,
+                                       0, starts + 1);
+    int settled = 0;
+
+    starts[0] = (dph_scan_start){log(t->guess[0]), t->guess[1], log(t->guess[2]), t->guess[3], 0};
+    t->data.at[0] = NAN; /* the scan used its arrays */
+    settled = explore(t, starts, n_starts < NEAR_STARTS ? n_starts : NEAR_STARTS, options, &m);
+    *n_refined = m.n;
+    return lowest(t, &m, settled ? 1 : NEAR_FINALISTS, NEAR_STEPS, ROUGH, options);
+}
+
 /* The lowest minimum: from a quick scan where the points show one curve, else from a full scan. */
 static dph_lm_result
 search(task *t, const dph_richards_options *options, int32_t *n_refined)
 {
     dph_scan_start starts[DPH_SCAN_STARTS + CORNERS];
-    dph_lm_result best = {.rss = INFINITY, .ending = DPH_LM_GAVE_UP};
     minima m = {.n = 0, .first_shape = NAN};
     int n_starts =
         dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total, 1, starts);
@@ -336,17 +385,7 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
         }
     }
     *n_refined = m.n;
-    for (int s = 0; s < m.n && s < n_finalists && !stopped(options); s++) {
-        dph_lm_result one = m.found[m.order[s]];
-
-        if (one.ending == DPH_LM_GAVE_UP || s == 0) {
-            go_on(t, &one, LONG_STEPS, TOLERANCE);
-        }
-        if (one.rss < best.rss) {
-            best = one;
-        }
-    }
-    return best;
+    return lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
 }
 
 static int32_t
@@ -447,7 +486,7 @@ dph_richards_fit(const dph_richards_batch *batch, int64_t begin, int64_t end,
             continue;
         }
         prepare(&t);
-        best = search(&t, options, &n_refined);
+        best = (t.guess != NULL ? search_near : search)(&t, options, &n_refined);
         if (!isfinite(best.rss)) {
             no_curve(&out[g], n, t.data.floor, DPH_E_NO_CONVERGENCE);
             continue;

@@ -54,6 +54,8 @@ typedef struct {
     const double *floors;   /* [n_groups] */
     const double *ceilings; /* [n_groups] pinned C, NaN where free; NULL if all are free */
     const double *boxes;    /* [n_groups][DPH_RICHARDS_BOX]; NULL: dph_richards_box for each */
+    const double *guesses;  /* [n_groups][4] k > 0, x0, v > 0, C: short search beside them, for
+                               replicates of a fitted curve; NULL: search the whole box */
 } dph_richards_batch;
 
 /* The box used where none is given, for x in nats or bits and from x_min to x_max (width w):

@@ -18,7 +18,7 @@ static const dph_field fields[] = {
 
 const char dph_richards_doc[] =
     "richards_fit(x, y, offsets, floors, *, ceilings=None, problems=None, boxes=None, "
-    "n_threads=1, progress=None)\n--\n\n"
+    "guesses=None, n_threads=1, progress=None)\n--\n\n"
     "Fit y = floor + (C - floor) sigma(k (x - x0))^v, one curve a group.\n\n"
     "x, y : (n,) float64; accuracy y should rise with x.\n"
     "offsets : (n_groups + 1,) int64; group g owns rows offsets[g] to offsets[g + 1].\n"
@@ -28,6 +28,9 @@ const char dph_richards_doc[] =
     "squares.\n"
     "boxes : (8 n_groups,) float64, lower ends of k, x0, v, C, then upper ends; None: from the "
     "data.\n"
+    "guesses : (4 n_groups,) float64 k, x0, v, C to search beside, for replicates of a fitted "
+    "curve; "
+    "None: search the whole box.\n"
     "n_threads : 1 to MAX_THREADS.\n"
     "progress : called as progress(done, total) at least every 50 ms while threads run.\n\n"
     "Returns an array of `richards_dtype`, one record a group, each with its status.";
@@ -74,11 +77,11 @@ optional_column(PyObject *obj, const char *name, npy_intp n, PyArrayObject **arr
 PyObject *
 dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names)
 {
-    static const dph_arg spec[] = {{"x", 1},      {"y", 1},         {"offsets", 1},
-                                   {"floors", 1}, {"ceilings", 0},  {"problems", 0},
-                                   {"boxes", 0},  {"n_threads", 0}, {"progress", 0}};
+    static const dph_arg spec[] = {
+        {"x", 1},        {"y", 1},     {"offsets", 1}, {"floors", 1},    {"ceilings", 0},
+        {"problems", 0}, {"boxes", 0}, {"guesses", 0}, {"n_threads", 0}, {"progress", 0}};
     dph_module_state *state = PyModule_GetState(module);
-    PyObject *values[9];
+    PyObject *values[10];
     PyArrayObject *x = NULL;
     PyArrayObject *y = NULL;
     PyArrayObject *offsets = NULL;
@@ -86,6 +89,7 @@ dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     PyArrayObject *ceilings = NULL;
     PyArrayObject *problems = NULL;
     PyArrayObject *boxes = NULL;
+    PyArrayObject *guesses = NULL;
     PyObject *out = NULL;
     job j = {0};
     int64_t n_groups = 0;
@@ -94,8 +98,8 @@ dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     npy_intp size = 0;
     double points = 0;
 
-    if (dph_args_parse("richards_fit", spec, 9, 4, args, n_args, names, values) < 0 ||
-        dph_args_int(values[7], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
+    if (dph_args_parse("richards_fit", spec, 10, 4, args, n_args, names, values) < 0 ||
+        dph_args_int(values[8], "n_threads", 1, DPH_MAX_THREADS, 1, &n_threads) < 0) {
         return NULL;
     }
     x = dph_args_column(values[0], "x", -1);
@@ -116,7 +120,8 @@ dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     if (floors == NULL ||
         optional_column(values[4], "ceilings", size, &ceilings, &j.batch.ceilings) < 0 ||
         optional_column(values[5], "problems", n, &problems, &j.batch.problems) < 0 ||
-        optional_column(values[6], "boxes", size * DPH_RICHARDS_BOX, &boxes, &j.batch.boxes) < 0) {
+        optional_column(values[6], "boxes", size * DPH_RICHARDS_BOX, &boxes, &j.batch.boxes) < 0 ||
+        optional_column(values[7], "guesses", 4 * size, &guesses, &j.batch.guesses) < 0) {
         goto out;
     }
     Py_INCREF(state->types[DPH_TYPE_RICHARDS]);
@@ -132,7 +137,7 @@ dph_py_richards_fit(PyObject *module, PyObject *const *args, Py_ssize_t n_args, 
     points = (double)n / (double)(n_groups > 0 ? n_groups : 1);
     if (dph_workshop_open(&j.shop, n_threads,
                           dph_richards_scratch(dph_groups_largest(j.batch.offsets, n_groups)), 0,
-                          n_groups, 10000 + 1000 * points, values[8]) < 0 ||
+                          n_groups, 10000 + 1000 * points, values[9]) < 0 ||
         dph_workshop_run(&j.shop, task, &j) < 0) {
         Py_CLEAR(out);
     }
@@ -146,5 +151,6 @@ out:
     Py_XDECREF(ceilings);
     Py_XDECREF(problems);
     Py_XDECREF(boxes);
+    Py_XDECREF(guesses);
     return out;
 }

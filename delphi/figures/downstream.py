@@ -298,7 +298,10 @@ def emergence(
             owner.append(i)
     levels = _chances(views)
     chance = views[first].chance if views[first].chance > 0 else [*levels, 0.0][0]
-    _decorate(fig, chance, views[first].chance > 0, fit_below)
+    # With nothing held out, extrapolation begins past the largest run.
+    last = max(float(view.fitted["compute"].max()) for view in views)
+    divider = fit_below if np.isfinite(fit_below) else 10**0.1 * last
+    _decorate(fig, chance, views[first].chance > 0, divider)
     fig.update_xaxes(
         type="log", title_text="Compute (FLOPs)", range=[np.log10(least), np.log10(most)],
         row=1, col=1,

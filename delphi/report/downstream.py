@@ -6,6 +6,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +54,16 @@ class Downstream:
         if not shown:
             return
 
+        @cache
+        def wide() -> Any:
+            from delphi import figures
+
+            return figures.emergence(shown, fit_below=next(iter(shown.values())).fit_below)
+
         def draw(narrow: bool) -> Any:
             from delphi import figures
 
-            fig = figures.emergence(shown, fit_below=next(iter(shown.values())).fit_below)
-            return figures.mobile(fig) if narrow else fig
+            return figures.mobile(wide()) if narrow else wide()
 
         caption = (
             "Left: the soft metric against compute, its power law and the held-out runs with their "
