@@ -16,6 +16,7 @@ __all__ = [
     "PartialDependence",
     "gp_partial_dependence",
     "kernel_parts",
+    "kernel_slope",
     "posterior_mean",
     "y_scale",
 ]
@@ -187,6 +188,20 @@ def y_scale(gp: Any) -> tuple[float, float]:
     return float(scale), float(mean)
 
 
+def kernel_slope(shape: str, d2: Column) -> tuple[Column, Column]:
+    """A kernel, and -2 times its derivative by the squared distance, at squared distances."""
+    if shape == "rbf":
+        value = np.exp(-0.5 * d2)
+        return value, value
+    if shape == "matern32":
+        t = np.sqrt(3 * d2)
+        falling = np.exp(-t)
+        return (1 + t) * falling, 3 * falling
+    t = np.sqrt(5 * d2)
+    falling = np.exp(-t)
+    return (1 + t + t**2 / 3) * falling, 5 / 3 * (1 + t) * falling
+
+
 def posterior_mean(gp: Any) -> Callable[[Column], tuple[float, Column]]:
     """The mean of a process and its gradient at one point, without scikit-learn's checks.
 
@@ -207,16 +222,7 @@ def posterior_mean(gp: Any) -> Callable[[Column], tuple[float, Column]]:
     def at(point: Column) -> tuple[float, Column]:
         gap = point / scale - z
         d2 = np.einsum("ij,ij->i", gap, gap)
-        if shape == "rbf":
-            value = slope = np.exp(-0.5 * d2)
-        elif shape == "matern32":
-            t = np.sqrt(3 * d2)
-            slope = 3 * np.exp(-t)
-            value = (1 + t) * slope / 3
-        else:
-            t = np.sqrt(5 * d2)
-            slope = 5 / 3 * (1 + t) * np.exp(-t)
-            value = (1 + t + t**2 / 3) * np.exp(-t)
+        value, slope = kernel_slope(shape, d2)
         return float(weight @ value) + shift, -(weight * slope) @ gap / scale
 
     return at

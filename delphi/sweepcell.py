@@ -11,14 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .bestsetting import best_setting
 from .errors import DataError
-from .partial import (
-    PartialDependence,
-    gp_partial_dependence,
-    kernel_parts,
-    posterior_mean,
-    y_scale,
-)
+from .partial import PartialDependence, gp_partial_dependence, kernel_parts, y_scale
 from .processes import Kernel, fit_process
 from .status import HasStatus, bits, code_of
 from .trials import Hyperparameter, diverged
@@ -27,11 +22,11 @@ __all__ = ["SweepCell", "fit_cell"]
 
 Column = NDArray[np.float64]
 COARSE = 17  # grid values at which the uncertainty of the kernel is worked out
-CANDIDATES = 210  # settings among which draws of the surface look for their lowest
-DRAWS = 200
+LARGEST = 1e100  # loss; the variance of larger ones may overflow
+EDGE = 0.01  # of the range of the trials: nearer to its ends counts as at them
 CURVES = ("hparam", "value", "x", "mean", "sd", "low", "high", "supported")
 RULES = ("hparam", "value", "x", "inside", "mean", "sd")
-BEST = ("hparam", "value", "low", "high", "at_edge")
+BEST = ("hparam", "value", "low", "high", "at_edge", "reaches_edge")
 IMPORTANCE = ("hparam", "importance", "share", "rise", "length_scale")
 
 
@@ -56,7 +51,8 @@ class SweepCell(HasStatus):
         (highest less lowest of the curve within the trials), length_scale (in sd of the trials).
     best : pandas.DataFrame
         hparam, value at the lowest loss of the fitted surface within the trials, low and high (the
-        middle 68% of where draws of the surface have theirs), at_edge.
+        middle 68% of where draws of the surface have theirs), at_edge (the value is at an end of
+        the trials), reaches_edge (low or high is: the best setting may lie beyond them).
     best_loss, best_loss_sd : float
         Loss there, without noise.
     best_trial : dict
@@ -123,7 +119,13 @@ class SweepCell(HasStatus):
                          f" {self.noise_sd:.2g}")  # fmt: skip
             lines += [
                 f"  {row.hparam:14} best {row.value:.4g}  [{row.low:.4g}, {row.high:.4g}] (68%)"
-                + ("  at the edge" if row.at_edge else "")
+                + (
+                    "  at the edge of the trials"
+                    if row.at_edge
+                    else "  reaches the edge of the trials"
+                    if row.reaches_edge
+                    else ""
+                )
                 for row in self.best.itertuples(index=False)
             ]
         return "\n".join([*lines, f"  status: {self.status}"])
@@ -219,10 +221,12 @@ def fit_cell(
     distinct = len(np.unique(x, axis=0)) if len(x) else 0
     if whole.any() and not len(y):
         return _failed(counts, "all_diverged")
+    if len(y) > 2 and not varying:
+        return _failed(counts, "equal_x")
     if distinct < len(varying) + 3:  # amplitude, noise and mean beside the length scales
         return _failed(counts, "too_few_points")
-    if not varying:
-        return _failed(counts, "equal_x")
+    if np.abs(y).max() > LARGEST:
+        return _failed(counts, "bad_value")
     if not np.ptp(y) > 0:
         return _failed(counts, "constant_loss")
     x = x[:, varying]
@@ -231,6 +235,8 @@ def fit_cell(
     z = (x - centre) / spread
     process = fit_process(z, y, kernel, n_restarts, seed)
     names: list[str] = [] if len(kept) == len(hparams) else ["constant_hparam"]
+    if np.linalg.matrix_rank(z, tol=1e-9 * np.sqrt(len(z))) < len(kept):
+        names.append("collinear_hparams")
     if len(y) < 5 * len(kept):
         names.append("few_trials")
     names += ["length_at_bound"] if "length_scale" in process.at_bound else []
@@ -265,7 +271,7 @@ def fit_cell(
     assert not isinstance(parts, str)
     scale = y_scale(process.gp)[0]
     importance = _importance(kept, z, grid, drawn.mean[:, :-1], lo, hi, parts.length_scale)
-    best, best_loss, best_sd = _best(process.gp, kept, z, y, centre, spread, seed)
+    best, best_loss, best_sd = _best(process.gp, kept, z, centre, spread, seed)
     if best["at_edge"].any():
         names.append("best_at_edge")
     lowest = int(np.flatnonzero(used)[np.argmin(y)])
@@ -344,48 +350,20 @@ def _best(
     gp: Any,
     kept: Sequence[Hyperparameter],
     z: Column,
-    y: Column,
     centre: Column,
     spread: Column,
     seed: int,
 ) -> tuple[pd.DataFrame, float, float]:
     """Where the surface is lowest within the trials, and where draws of it are."""
-    from scipy.linalg.lapack import dpstrf
-    from scipy.optimize import minimize
-
-    rng = np.random.default_rng(seed)
-    lo, hi = z.min(axis=0), z.max(axis=0)
-    spots = rng.uniform(lo, hi, (800, len(kept)))
-    spots = np.vstack((spots, z))
-    starts = spots[np.argsort(gp.predict(spots))[:2]]
-    surface = posterior_mean(gp)
-    box = list(zip(lo, hi, strict=True))
-    found = min(
-        (
-            minimize(surface, start, jac=True, method="L-BFGS-B", bounds=box,
-                     options={"maxiter": 20}) for start in starts
-        ), key=lambda result: float(result.fun),
-    )  # fmt: skip
-    lowest = np.clip(found.x, lo, hi)
+    lowest, drawn = best_setting(gp, seed)
     mean, sd = _noise_free(gp, lowest[None, :])
-    near = np.clip(lowest + rng.normal(0, 0.4, (CANDIDATES // 3, len(kept))), lo, hi)
-    wide = np.clip(lowest + rng.normal(0, 1.0, (CANDIDATES // 3, len(kept))), lo, hi)
-    others = rng.uniform(lo, hi, (CANDIDATES // 3, len(kept)))
-    candidates = np.vstack((lowest, near, wide, others))
-    middle, cov = gp.predict(candidates, return_cov=True)
-    white = float(gp.kernel_.diag(z[:1])[0] - gp.kernel_(z[:1], z[:1])[0, 0])
-    cov -= (white * y_scale(gp)[0] ** 2) * np.eye(len(cov))
-    # with pivots: a covariance of points this near has no full rank
-    factor, order, rank, _ = dpstrf(cov)
-    root = np.zeros_like(cov)
-    root[:, order - 1] = np.triu(factor)
-    surfaces = middle + rng.normal(size=(DRAWS, rank)) @ root[:rank]
-    winners = candidates[np.argmin(surfaces, axis=1)]
+    lo, hi = z.min(axis=0), z.max(axis=0)
+    near = EDGE * (hi - lo)
+    ends = np.quantile(drawn, [0.16, 0.84], axis=0)
     rows = []
     for i, h in enumerate(kept):
-        ends = np.quantile(winners[:, i], [0.16, 0.84]) * spread[i] + centre[i]
-        ends = np.sort(h.inverse(ends))
-        edge = min(lowest[i] - lo[i], hi[i] - lowest[i]) < 0.01 * (hi[i] - lo[i])
-        at = float(h.inverse(lowest[i] * spread[i] + centre[i]))
-        rows.append((h.name, at, float(ends[0]), float(ends[1]), bool(edge)))
+        edge = min(lowest[i] - lo[i], hi[i] - lowest[i]) < near[i]
+        reaches = min(ends[0, i] - lo[i], hi[i] - ends[1, i]) < near[i]
+        at, low, high = h.inverse(np.array([lowest[i], *ends[:, i]]) * spread[i] + centre[i])
+        rows.append((h.name, at, *sorted((low, high)), bool(edge), bool(reaches)))
     return pd.DataFrame(rows, columns=list(BEST)), float(mean[0]), float(sd[0])

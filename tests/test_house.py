@@ -42,6 +42,7 @@ FLOORS = [
         "backtesting",
         "bootstrap",
         "bowls",
+        "bestsetting",
         "partial",
         "processes",
         "rules",

@@ -118,6 +118,147 @@ def test_importance_best_and_rule(simulated, sweep):
     assert "rule_outside" in " ".join(c.status for c in sweep.cells) or beta2["inside"].all()
 
 
+def bowls_with_best(cells, seed):
+    """Fitted cells of a simulated sweep, with the true lowest point in the box of their trials."""
+    from scipy.optimize import minimize
+
+    sim = delphi.simulate_sweep(n_trials=100, cells=cells, rng=seed)
+    sweep = fit(sim.trials, hparams=sim.hparams, by="cell")
+    for c in sweep.cells:
+        rows = c.trials[c.trials["used"]]
+        x = np.column_stack([h.forward(rows[h.name]) for h in sim.hparams])
+        box = list(zip(x.min(axis=0), x.max(axis=0), strict=True))
+        found = minimize(lambda at, cell=c.key["cell"]: 100 * sim.loss(cell, at[None])[0],
+                         x.mean(axis=0), bounds=box)  # fmt: skip
+        yield c, {h.name: v for h, v in zip(sim.hparams, found.x, strict=True)}
+
+
+def test_intervals_hold_the_best_setting_about_as_often_as_they_say():
+    held, ends = [], []
+    for c, true in bowls_with_best(12, seed=5):
+        h = {knob.name: knob for knob in c.hparams}
+        for row in c.best.itertuples():
+            places = np.sort(h[row.hparam].forward([row.low, row.high]))
+            held.append(places[0] - 1e-9 <= true[row.hparam] <= places[1] + 1e-9)
+            ends.append(row.value in (row.low, row.high) and not row.at_edge)
+    # 60 intervals of 68%, correlated in a cell; the study in docs/sweeps.md has 360
+    assert 0.55 < np.mean(held) < 0.92
+    assert np.mean(ends) < 0.05
+
+
+def test_the_best_setting_of_a_known_parabola():
+    from sklearn.gaussian_process import GaussianProcessRegressor, kernels
+
+    from delphi.bestsetting import best_setting
+
+    x = np.linspace(-1.5, 1.5, 25)[:, None]
+    for shape in (kernels.RBF(1.5), kernels.Matern(1.5, nu=1.5), kernels.Matern(1.5, nu=2.5)):
+        spreads = []
+        for noise in (1e-6, 1e-2):
+            form = kernels.ConstantKernel(4.0) * shape + kernels.WhiteKernel(noise)
+            gp = GaussianProcessRegressor(form, optimizer=None, normalize_y=True)
+            lowest, drawn = best_setting(gp.fit(x, (x[:, 0] - 0.4) ** 2), 0)
+            assert lowest[0] == pytest.approx(0.4, abs=0.02 if noise < 1e-3 else 0.2)
+            assert np.median(drawn) == pytest.approx(0.4, abs=0.02 if noise < 1e-3 else 0.2)
+            spreads.append(drawn.std())
+            np.testing.assert_array_equal(best_setting(gp, 0)[1], drawn)
+        assert spreads[0] < spreads[1]  # less noise, better known
+        # a slope is lowest at the edge, and so are the draws
+        lowest, drawn = best_setting(gp.fit(x, x[:, 0]), 0)
+        assert lowest[0] == -1.5
+        assert np.mean(drawn == -1.5) > 0.8
+
+
+def test_a_best_setting_that_reaches_the_edge_says_so():
+    frame = trials(60)
+    frame["loss"] += 0.02 * np.log(frame["lr"])  # lowest below the middle, but within
+    inner = only(frame).best.set_index("hparam")
+    assert not inner.loc["lr", "reaches_edge"]
+    frame["loss"] = 3 + 0.1 * np.log(frame["lr"])
+    cell = only(frame)
+    edge = cell.best.set_index("hparam").loc["lr"]
+    assert edge["at_edge"]
+    assert edge["reaches_edge"]
+    assert edge["value"] == pytest.approx(frame["lr"].min())
+    assert "edge of the trials" in cell.summary()
+    assert "best_at_edge" in cell.status
+
+
+# --- the evidence ---------------------------------------------------------------------------------
+
+
+def scikit_process(kernel, d):
+    from sklearn.gaussian_process import kernels as k
+
+    from delphi.processes import AMPLITUDE, LENGTH, NOISE
+
+    if kernel == "notebook":
+        return k.Matern(nu=2.5) + k.WhiteKernel(0.01), 1e-6
+    nu = {"matern52": 2.5, "matern32": 1.5}.get(kernel)
+    start = np.full(d, 2.0)
+    shape = k.RBF(start, LENGTH) if nu is None else k.Matern(start, LENGTH, nu=nu)
+    return k.ConstantKernel(1.0, AMPLITUDE) * shape + k.WhiteKernel(0.1, NOISE), 1e-10
+
+
+def cell_data(seed, n=60, d=3):
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1.7, 1.7, (n, d))
+    y = 3 + (x**2) @ np.linspace(0.03, 0.005, d) + 0.01 * x[:, 0] * x[:, -1]
+    return x, y + 0.008 * rng.normal(size=n)
+
+
+@pytest.mark.parametrize("kernel", ["matern52", "matern32", "rbf", "notebook"])
+def test_the_evidence_and_its_slope_are_scikit_learn_s(kernel):
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    from delphi import _core
+
+    x, y = cell_data(0)
+    form, alpha = scikit_process(kernel, 3)
+    gp = GaussianProcessRegressor(form, alpha=alpha, optimizer=None,
+                                  normalize_y=kernel != "notebook").fit(x, y)  # fmt: skip
+    plain = kernel == "notebook"
+    shape = "matern52" if plain else kernel
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        theta = rng.uniform(-1.5, 1.5, len(gp.kernel_.theta))
+        want, slope = gp.log_marginal_likelihood(theta, eval_gradient=True)
+        values = np.exp(theta)
+        scales = np.full(3, values[0]) if plain else values[1:-1]
+        got, own, status = _core.process_evidence(
+            x.ravel(), gp.y_train_, kernel=shape, amplitude=1.0 if plain else values[0],
+            length_scale=scales, noise=values[-1] + alpha,
+        )  # fmt: skip
+        assert status == 0
+        own = np.array([own[1:-1].sum(), own[-1]]) if plain else own
+        own[-1] *= values[-1] / (values[-1] + alpha)
+        assert got == pytest.approx(want, rel=1e-9)
+        np.testing.assert_allclose(own, slope, rtol=1e-9, atol=1e-9 * np.abs(slope).max())
+
+
+@pytest.mark.parametrize("kernel", ["matern52", "matern32", "rbf", "notebook"])
+def test_the_evidence_found_is_at_least_scikit_learn_s(kernel):
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    from delphi.processes import fit_process
+
+    for seed in range(3):
+        x, y = cell_data(seed)
+        form, alpha = scikit_process(kernel, 3)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            theirs = GaussianProcessRegressor(
+                form, alpha=alpha, n_restarts_optimizer=2, normalize_y=kernel != "notebook",
+                random_state=seed,
+            ).fit(x, y)  # fmt: skip
+            ours = fit_process(x, y, kernel, 2, seed)
+        # ours in scikit-learn's own words
+        value = theirs.log_marginal_likelihood(ours.gp.kernel_.theta)
+        assert ours.evidence == pytest.approx(value, rel=1e-9)
+        assert value >= theirs.log_marginal_likelihood_value_ - 1e-6
+
+
 def test_results_speak(sweep):
     assert sweep.status == "ok"
     assert "5 " not in repr(sweep) or "Sweep(" in repr(sweep)
@@ -192,6 +333,35 @@ def test_bad_cells_have_a_status_and_the_others_are_untouched():
 def test_bad_input(change, options, says):
     with pytest.raises(DataError, match=says):
         fit(trials(12).assign(**change), **options)
+
+
+def test_a_cell_in_which_nothing_varies():
+    assert only(trials().assign(lr=1e-3, beta2=0.9)).status == "equal_x"
+    assert only(trials(1)).status == "too_few_points"
+    assert only(trials().assign(loss=np.nan)).status == "too_few_points"
+
+
+def test_hyperparameters_on_a_line_are_named():
+    frame = trials()
+    frame["beta2"] = 1 - frame["lr"] ** 0.5
+    cell = only(frame)
+    assert cell.ok
+    assert "collinear_hparams" in cell.status
+    assert "collinear_hparams" not in only(trials()).status
+
+
+def test_losses_too_large_to_have_a_variance():
+    frame = trials()
+    frame.loc[5, "loss"] = 1e300
+    assert only(frame, diverged=None).status == "bad_value"
+    assert only(frame).n_diverged == 1
+
+
+def test_a_constant_hyperparameter_has_no_curve_and_no_best_value():
+    cell = only(trials().assign(beta2=0.9))
+    for table in (cell.curves, cell.best, cell.importance):
+        assert set(table["hparam"]) == {"lr"}
+    assert np.isfinite(cell.predict({"lr": [1e-3]})["mean"]).all()
 
 
 def test_an_empty_frame():

@@ -231,7 +231,9 @@
     X(DPH_W_OPTIMUM_UNCERTAIN, DPH_BIT(DPH_SWEEP, 13), "optimum_uncertain",                        \
       "laws that fit nearly as well have no minimum: the data hardly show one")                    \
     X(DPH_W_STEP_AT_BOUND, DPH_BIT(DPH_SWEEP, 14), "step_at_bound",                                \
-      "the floor or an exponent sits at its bound: the data leave the form open")
+      "the floor or an exponent sits at its bound: the data leave the form open")                  \
+    X(DPH_W_COLLINEAR_HPARAMS, DPH_BIT(DPH_SWEEP, 15), "collinear_hparams",                        \
+      "hyperparameters move together in the trials: their curves cannot be told apart")
 
 enum {
 #define DPH_STATUS_ENUM(symbol, value, name, sentence) symbol = (value),
