@@ -207,7 +207,7 @@ def test_many_suites_and_budgets_stay_within_bounds(tmp_path):
     ):  # fmt: skip
         assert text in page, text
     assert "2 more suites: see the tables." in report.reading
-    assert len(page) < 15e6
+    assert len(page) < 17e6  # plotly.js is 5e6 of it
 
 
 def test_backtest_is_skipped_in_words_without_enough_budgets(tmp_path):
