@@ -37,7 +37,8 @@ What this says about other fits: Richards curves do not go through this search. 
 solver of `csrc/base/lm.c` directly, from starts of their own, without GSL and without the last
 Gauss-Newton steps. "lm.c alone" is that solver by itself on these problems, from the published
 start only, stopped at a relative offset of 1e-10 (or 2000 steps) and finished by Gauss-Newton
-steps; "unfinished" is without those. {alone}
+steps; "unfinished" is without those.
+{alone}
 
 {header}
 """

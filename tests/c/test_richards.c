@@ -86,7 +86,7 @@ static void
 test_derivatives(void)
 {
     points p = curve_points(20, 8, -0.8, 1.3, 0.25, 0.85, 0.02, 5);
-    double work[5 * MOST];
+    double work[DPH_RICHARDS_WORK * MOST];
     const double theta[] = {2.2, -0.75, 0.4, 0.8};
 
     for (int way = 0; way < 2; way++) {
@@ -127,7 +127,7 @@ static void
 test_deviance(void)
 {
     double x = 0;
-    double work[5];
+    double work[DPH_RICHARDS_WORK];
     double m = 1000;
 
     for (int e = -14; e <= -1; e++) {
@@ -248,7 +248,7 @@ test_optimum(void)
         dph_richards out = fit(&p, 0.25, NULL, NULL);
         double box[DPH_RICHARDS_BOX];
         double ones[MOST];
-        double work[5 * MOST];
+        double work[DPH_RICHARDS_WORK * MOST];
         dph_richards_data d = {.x = p.x, .y = p.y, .n = p.n, .floor = 0.25, .work = work};
         dph_scan_start starts[DPH_SCAN_STARTS];
         int n_starts = 0;
@@ -269,6 +269,36 @@ test_optimum(void)
     }
 }
 
+/* Beside a guess: the same minimum where the points show it, and never above the guess. */
+static void
+test_guesses(void)
+{
+    double floor = 0.25;
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        double guess[] = {8, -0.8, 1, 0.9};
+        points p = curve_points(40, 8, -0.8, 1, floor, 0.9, 0.02, seed);
+        int64_t offsets[] = {0, p.n};
+        dph_richards_batch batch = {
+            .x = p.x, .y = p.y, .offsets = offsets, .floors = &floor, .guesses = guess};
+        dph_richards whole = fit(&p, floor, NULL, NULL);
+        dph_richards near;
+        double sum = 0;
+
+        for (int64_t i = 0; i < p.n; i++) {
+            double r = dph_richards_value(p.x[i], 8, -0.8, 1, floor, 0.9) - p.y[i];
+
+            sum += r * r;
+        }
+        dph_richards_fit(&batch, 0, 1, &options, scratch, &near);
+        CHECK(near.sse <= sum * (1 + 1e-12));
+        CHECK_NEAR(near.sse, whole.sse, 1e-6);
+        guess[0] = -1;
+        dph_richards_fit(&batch, 0, 1, &options, scratch, &near);
+        CHECK_INT(near.status, DPH_E_BAD_VALUE);
+    }
+}
+
 void
 test_richards(void)
 {
@@ -279,4 +309,5 @@ test_richards(void)
     test_statuses();
     test_groups_alone();
     test_optimum();
+    test_guesses();
 }
