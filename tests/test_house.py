@@ -70,6 +70,7 @@ FLOORS = [
         "intervals",
         "isocurves",
         "isoflop",
+        "forecastcard",
         "jointcard",
         "jointcurves",
         "jointscores",
