@@ -19,6 +19,7 @@ from .intervals import RunNoise
 from .isoflop import Curve, IsoflopLadder, fit_isoflops, scatter
 from .markup import block
 from .posterior import LawPosterior, posteriors_of_optima
+from .provenance import HasCard, from_ladder, rng_words, with_origin
 
 __all__ = ["Backtest", "backtest"]
 
@@ -33,7 +34,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Backtest:
+class Backtest(HasCard):
     """How forecasts made from the smaller budgets met the larger ones.
 
     Attributes
@@ -68,6 +69,11 @@ class Backtest:
             median_width=("width_percent", "median"),
         )
         return scores.reset_index()
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .forecastcard import backtest_fields
+
+        return backtest_fields(self)
 
     def to_frame(self) -> pd.DataFrame:
         """All forecasts, one row each."""
@@ -170,6 +176,7 @@ def backtest(
         horizon = float(column([horizon], "horizon")[0])
         if horizon <= 1:
             raise DataError(f"horizon: expected a number above 1, got {horizon!r}")
+    said = rng_words(rng)
     table = to_pandas(runs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # every fit is scored, good or bad
@@ -224,7 +231,8 @@ def backtest(
     inside = (result["low"] <= result["observed"]) & (result["observed"] <= result["high"])
     result["inside"] = inside.astype(float).where(result["low"].notna())
     result["width_percent"] = 100 * (result["high"] - result["low"]) / result["predicted"]
-    return Backtest(result[list(COLUMNS)])
+    origin = from_ladder(ladder, rng=said)
+    return with_origin(Backtest(result[list(COLUMNS)]), origin)
 
 
 def _targets(runs: pd.DataFrame, seen: IsoflopLadder) -> pd.DataFrame:

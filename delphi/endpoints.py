@@ -15,6 +15,7 @@ from .arrays import column, frame_columns
 from .errors import DataError
 from .groups import group_rows
 from .powerlaw import fit_frame
+from .provenance import HasCard, from_arrays, with_origin
 from .status import bits, warn_about
 
 __all__ = ["EndpointLaws", "fit_endpoints"]
@@ -25,7 +26,7 @@ UNIT = 1e18
 
 
 @dataclass(frozen=True)
-class EndpointLaws:
+class EndpointLaws(HasCard):
     """Laws L(C) = E + A (C / 1e18)^-alpha and log L = a + b log(C / 1e18), one a recipe.
 
     Attributes
@@ -81,6 +82,11 @@ class EndpointLaws:
             block["rank"] = block["predicted"].rank(method="min")
             blocks.append(block)
         return pd.concat(blocks, ignore_index=True)
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .forecastcard import endpoint_fields
+
+        return endpoint_fields(self)
 
     def to_frame(self) -> pd.DataFrame:
         """The laws."""
@@ -221,7 +227,11 @@ def fit_endpoints(
     code = laws["status_code"].to_numpy()
     warn_about(np.where(code > 0, code & ~_OPEN, code), "recipes")
     top = float(cutoff) if cutoff is not None else float(C[inside].max())
-    return EndpointLaws(tuple(labels), laws, points, test, top)
+    result = EndpointLaws(tuple(labels), laws, points, test, top)
+    gone = {"held out": int(away.sum()), "beyond the cutoff": int((~away & ~inside).sum())}
+    columns = {"compute": C[inside].copy(), "loss": y[inside].copy()}
+    given = {"compute": table[compute], "loss": table[loss]}
+    return with_origin(result, from_arrays(columns, given, left_out=gone))
 
 
 def _predict(laws: pd.DataFrame, compute: Any, line: bool) -> Any:

@@ -16,13 +16,14 @@ from .intervals import beyond
 from .markup import block
 from .posterior import LawPosterior
 from .powerlaw import PowerLaw
+from .provenance import HasCard, with_origin
 from .status import bits, status_text
 
 __all__ = ["Speedup", "effective_speedup"]
 
 
 @dataclass(frozen=True)
-class Speedup:
+class Speedup(HasCard):
     """What suite b must spend to match suite a.
 
     Attributes
@@ -40,6 +41,11 @@ class Speedup:
 
     table: pd.DataFrame
     crossing: dict[str, float]
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .forecastcard import speedup_fields
+
+        return speedup_fields(self)
 
     def to_frame(self) -> pd.DataFrame:
         """The table."""
@@ -145,7 +151,10 @@ def effective_speedup(
                 "status": _status(law_a, law_b, compute, compute * mid),
             }
         )
-    return Speedup(pd.DataFrame(rows), _crossing(a, b, C, tails, level))
+    from .forecastcard import origin_of_two
+
+    found = Speedup(pd.DataFrame(rows), _crossing(a, b, C, tails, level))
+    return with_origin(found, origin_of_two(law_a, law_b))
 
 
 def _posterior(name: str, law: LawPosterior | PowerLaw) -> LawPosterior:

@@ -94,6 +94,15 @@ def results(runs, ladder):
                 pd.Series(X, name="logp"), ACCURACY, floor=0.25, ceiling=0.9, n_problems=1000
             ),
             "richards failed": delphi.fit_richards(X[:2], ACCURACY[:2], floor=0.25),
+            "end points": delphi.fit_endpoints(
+                pd.DataFrame({"mix": "a", "lr": 1.0, "flops": C, "loss": Y}), held_out=1e21
+            ),
+            "back-test": delphi.backtest(delphi.simulate.ladder(rng=0), n_boot=0),
+            "speed-up": delphi.effective_speedup(
+                delphi.fit_posterior(C, Y, n_draws=200),
+                delphi.fit_posterior(C, Y, n_draws=200),
+                at=1e21,
+            ),
             "downstream": delphi.fit_downstreams(delphi.simulate.evals())["MMLU 5-Shot"],
         }
 
@@ -132,7 +141,8 @@ KINDS = [
     "law failed", "law of ladder", "law shared", "law by budget", "posterior", "posterior failed",
     "posterior of ladder", "bootstrap", "bootstrap pinned", "bootstrap of ladder", "comparison",
     "comparison of one", "over-training", "sweep", "sweep notebook", "polynomial", "step law",
-    "step law failed", "richards", "richards binomial", "richards failed", "downstream",
+    "step law failed", "richards", "richards binomial", "richards failed", "end points",
+    "back-test", "speed-up", "downstream",
 ]  # fmt: skip
 
 

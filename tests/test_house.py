@@ -71,6 +71,7 @@ FLOORS = [
         "intervals",
         "isocurves",
         "isoflop",
+        "forecastcard",
         "jointcard",
         "jointcurves",
         "jointscores",
