@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ AMPLITUDE = (1e-3, 1e5)  # in variances of the losses
 NOISE = (1e-8, 1e1)
 MOST_SD = 2.0  # prior sd of a log kernel parameter, where the data say less
 STEP = 1e-3
+AGREE = 1e-3  # log evidence: two best starts this near to each other need no further ones
 
 
 class Process(NamedTuple):
@@ -51,7 +53,8 @@ def fit_process(x: Column, y: Column, kernel: Kernel, n_restarts: int, seed: int
         With amplitude, a length scale for each input, noise and normalised y; or the notebook's:
         Matern-5/2 with one length scale, amplitude 1 and noise, on y as it is.
     n_restarts : int
-        Starts beside the first.
+        Starts beside the first, at most: none follow two whose evidence, the best so far, agrees
+        (but for the notebook's kernel, which has them all).
     seed : int
         Of the restarts.
 
@@ -98,11 +101,17 @@ def fit_process(x: Column, y: Column, kernel: Kernel, n_restarts: int, seed: int
         own[-1] *= values[-1] / (values[-1] + alpha)
         return -evidence, -own
 
+    reached: list[float] = []
+
     def optimise(_: Any, start: Column, bounds: Column) -> tuple[Column, float]:
         from scipy.optimize import minimize
 
+        lowest = sorted(reached)[:2]
+        if not plain and len(lowest) == 2 and lowest[1] - lowest[0] < AGREE:
+            return start, math.inf  # never the best of all starts
         found = minimize(negative, start, jac=True, method="L-BFGS-B", bounds=bounds)
-        return found.x, float(found.fun)
+        reached.append(float(found.fun))
+        return found.x, reached[-1]
 
     gp = GaussianProcessRegressor(
         form, alpha=alpha, optimizer=optimise, n_restarts_optimizer=n_restarts,

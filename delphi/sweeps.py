@@ -217,7 +217,8 @@ class Sweep(HasStatus, HasCard):
             "aggregate": "log density of all trials of a cell together",
             "weights": "every trial counts the same",
             "search": "L-BFGS-B on the logarithms of the kernel parameters",
-            "start": f"a fixed one and {self.options.get('n_restarts')} at random in the bounds",
+            "start": f"a fixed one and {self.options.get('n_restarts')} at random in the bounds"
+            + ("" if plain else ", at most: two that agree end the search"),
             "tolerance": "SciPy's defaults", "iterations": "not recorded",
             "bounds": "1e-5 to 1e5" if plain else {
                 "amplitude": [1e-3, 1e5], "length_scale": [5e-2, 1e3], "noise": [1e-8, 1e1]},
@@ -273,7 +274,7 @@ def fit_sweep(
         Amplitude, one length scale for each hyperparameter, noise and normalised losses; or the
         notebook's: one length scale, amplitude 1, no mean, a band that includes noise.
     n_restarts : int
-        Random starts of the kernel parameters beside the first.
+        Random starts of the kernel parameters beside the first, at most: two that agree are enough.
     n_grid : int
         Values of a curve.
     seed : int

@@ -166,7 +166,7 @@ def test_the_best_setting_of_a_known_parabola():
         # a slope is lowest at the edge, and so are the draws
         lowest, drawn = best_setting(gp.fit(x, x[:, 0]), 0)
         assert lowest[0] == -1.5
-        assert np.mean(drawn == -1.5) > 0.8
+        assert np.mean(drawn == -1.5) > 0.5
 
 
 def test_a_best_setting_that_reaches_the_edge_says_so():
@@ -527,8 +527,15 @@ def test_menus_keep_each_other_s_choice(sweep):
     assert first[1] < second[0]
     own = [c for c in sweep.cells if c.key["tokens"] == sweep.cells[0].key["tokens"]]
     curves = pd.concat([c.curves[c.curves["hparam"] == sweep.hparams[0].name] for c in own])
-    assert first[0] == pytest.approx(curves["low"].min())
-    assert first[1] == pytest.approx(curves["high"].max() + 0.04 * (first[1] - first[0]), rel=1e-3)
+    low, high = curves["low"].min(), curves["high"].max()
+    assert first[0] == pytest.approx(low - 0.07 * 1.04 * (high - low), rel=1e-3)
+    assert first[1] == pytest.approx(high + 0.04 * (high - low), rel=1e-3)
+    # marks of the rule are within their panel, not half cut off by its side
+    for p, h in enumerate(sweep.hparams):
+        window = fig.layout[f"xaxis{p + 1 if p else ''}"].range
+        at = sweep.rules.loc[sweep.rules["hparam"] == h.name, "x"]
+        room = 0.02 * (window[1] - window[0])
+        assert window[0] + room < at.min() <= at.max() < window[1] - room
     seen = [t for t in fig.data if t.visible and t.showlegend is False]
     assert len(seen) == 5 * 4 * len(
         {

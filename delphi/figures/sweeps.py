@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["hparam_scaling", "polynomial_coefficients", "polynomial_optimum"]
 
 Column = NDArray[Any]
+Frame = tuple[float, float, float, float]
 CURVE = ("value", "x", "mean", "sd", "low", "high")
 MARKED = ("value", "x", "mean", "sd", "inside")
 MOST_CELLS = 64
@@ -35,6 +36,8 @@ BETAS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0
 COLOUR = theme.SUITE_COLOURS[0]
 RUG = {"color": COLOUR, "size": 9, "opacity": 0.4, "symbol": "line-ns-open",
        "line": {"color": COLOUR, "width": 1.25}}  # fmt: skip
+SIDE = 0.045  # of the width of a panel: room for a mark at its end
+RUG_ROOM = 0.07  # of the height of a panel: room for the rug below the bands
 MARK = {"symbol": "x", "size": 10, "color": theme.INK}
 OUTSIDE = {"symbol": "x-open", "size": 10, "color": theme.MUTED}
 
@@ -156,7 +159,7 @@ def hparam_scaling(
     fig = make_subplots(rows=n_rows, cols=n_cols, horizontal_spacing=0.14 if mobile else 0.08,
                         vertical_spacing=0.34 / (n_rows + 1))  # fmt: skip
     panels = [panels_of(sweep, c) for c in cells]
-    frames = windows(sweep, panels)
+    frames = _roomy(windows(sweep, panels))
     # how far cells of the next level lie apart: windows never touch
     gaps = [(3 * (f[1] - f[0]), 3 * (f[3] - f[2])) for f in frames]
     # each level has windows of its own: one that holds every cell flattens the curves of most
@@ -206,10 +209,14 @@ def _by_level(
 ) -> list[Any]:  # fmt: skip
     """`windows` of the cells of each level of a menu; of all cells where there is no such menu."""
     if m >= len(by):
-        return [windows(sweep, panels)]
+        return [_roomy(windows(sweep, panels))]
     key = by[m]
     return [
-        windows(sweep, [own for c, own in zip(cells, panels, strict=True) if c.key[key] == value])
+        _roomy(
+            windows(
+                sweep, [own for c, own in zip(cells, panels, strict=True) if c.key[key] == value]
+            )
+        )
         for value in levels[m]
     ]
 
@@ -237,7 +244,16 @@ def panels_of(sweep: Sweep, c: SweepCell) -> list[Panel]:
     return found
 
 
-def windows(sweep: Sweep, panels: list[list[Panel]]) -> list[tuple[float, float, float, float]]:
+def _roomy(frames: list[Frame]) -> list[Frame]:
+    """Windows with room for a mark at each side, and for the rug below."""
+    out = []
+    for lo, hi, low, high in frames:
+        side = SIDE * (hi - lo)
+        out.append((lo - side, hi + side, low - RUG_ROOM * (high - low), high))
+    return out
+
+
+def windows(sweep: Sweep, panels: list[list[Panel]]) -> list[Frame]:
     """What each panel must hold: x and y from the curves, bands, trials and marks of all cells."""
     out = []
     for p in range(len(sweep.hparams)):
@@ -420,6 +436,10 @@ def polynomial_optimum(optimum: Optimum, *, mobile: bool = False) -> go.Figure:
                                  fill="toself", fillcolor=theme.light(COLOUR), hoverinfo="skip",
                                  line={"color": COLOUR, "width": 1},
                                  name=f"{level} region of both"))  # fmt: skip
+        for axis, name in zip("xy", names, strict=True):
+            ends = np.log10([edge[name].min(), edge[name].max()])
+            room = 0.05 * float(np.ptp(ends))
+            fig.update_layout({f"{axis}axis_range": [ends[0] - room, ends[1] + room]})
     y_value = optimum.values[names[1]] if len(names) == 2 else optimum.loss
     bars: dict[str, Any] = {}
     for axis, name in zip("xy", names, strict=False):
@@ -430,7 +450,8 @@ def polynomial_optimum(optimum: Optimum, *, mobile: bool = False) -> go.Figure:
     label = f"lowest, {level} of each" if bars else "lowest"
     fig.add_trace(go.Scatter(x=[optimum.values[names[0]]], y=[y_value], mode="markers", name=label,
                              marker=MARK, **bars))  # fmt: skip
-    fig.update_xaxes(title_text=theme.safe(names[0]), type="log")
+    # plotly turns the long numbers of a narrow range
+    fig.update_xaxes(title_text=theme.safe(names[0]), type="log", nticks=5, tickangle=0)
     if len(names) == 2:
         fig.update_yaxes(title_text=theme.safe(names[1]), type="log")
     else:
