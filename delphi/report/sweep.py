@@ -159,6 +159,7 @@ def _settings(sweep: Sweep) -> Table:
             rows.append({
                 "cell": _name(c), "hparam": best.hparam, "value": best.value, "low": best.low,
                 "high": best.high, "at_edge": bool(best.at_edge),
+                "reaches_edge": bool(best.reaches_edge),
                 "rule": math.nan if rule is None else rule.value,
                 "where": None if rule is None else _where(rule, best),
             })  # fmt: skip
@@ -169,6 +170,7 @@ def _settings(sweep: Sweep) -> Table:
         Column("low", "low", "number"),
         Column("high", "high", "number"),
         Column("at_edge", "at the edge", "bool"),
+        Column("reaches_edge", "interval reaches it", "bool"),
     ]
     if sweep.rule:
         columns += [Column("rule", printable(sweep.rule), "number"), Column("where", "which is")]
