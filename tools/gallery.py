@@ -85,6 +85,13 @@ def simulated():
     law = delphi.fit_polynomial_law(
         finished, features=["lr", "adam_lr", "epsilon"], target="loss", group="batch_size"
     )
+    curves = delphi.simulate.curves(rng=0)
+    fits = delphi.fit_curves(curves, by=["scale", "mix", "lr"])
+    scores = delphi.score_curves(fits, by=["scale", "prefix", "method"])
+    found = delphi.search_configs(fits)
+    finals = delphi.final_losses(curves, by=["scale", "mix", "lr"])
+    ends = delphi.fit_endpoints(finals, compute="scale", held_out=1e20)
+    joint = delphi.fit_joint_curves(curves, prefixes=[0.3])
     rollouts = delphi.simulate.rollouts([0.5, 1.0, 1.5, 2.0], n_prompts=60, rng=0)
     lives = rollouts.survival()
     for mobile, end in LAYOUTS:
@@ -93,6 +100,10 @@ def simulated():
         drawn[f"richards-curve{end}"] = figure.curve_figure(evals["MMLU 5-Shot"].curve, **narrow)
         drawn[f"hparam-scaling{end}"] = figure.hparam_scaling(sweep, **narrow)
         drawn[f"polynomial-law{end}"] = figure.polynomial_coefficients(law, **narrow)
+        drawn[f"curve-forms{end}"] = figure.best_forms(scores, **narrow)
+        drawn[f"curve-configs{end}"] = figure.config_map(found, **narrow)
+        drawn[f"endpoint-laws{end}"] = figure.endpoint_laws(ends, **narrow)
+        drawn[f"joint-forecasts{end}"] = figure.joint_forecasts(joint, **narrow)
         drawn[f"survival-curves{end}"] = figure.survival_curves(lives, **narrow)
         drawn[f"kl-spaghetti{end}"] = figure.kl_spaghetti(rollouts, columns=2, **narrow)
     return drawn

@@ -9,8 +9,10 @@ from typing import Any
 from delphi.figures.backtest import backtest_errors
 from delphi.figures.bootstrap import forecast_fan, law_fan
 from delphi.figures.browser import suite_browser
+from delphi.figures.configs import config_map
 from delphi.figures.curves import best_forms, joint_forecasts
 from delphi.figures.downstream import curve_figure, emergence, mobile
+from delphi.figures.endpoints import endpoint_laws
 from delphi.figures.export import site_json, write_images, write_json
 from delphi.figures.isocurves import isocurve_shapes
 from delphi.figures.isoflop import isoflop_parabolas, parabola_curve
@@ -33,10 +35,12 @@ from delphi.figures.sweeps import hparam_scaling, polynomial_coefficients, polyn
 __all__ = [
     "backtest_errors",
     "best_forms",
+    "config_map",
     "curve_figure",
     "delta_sweep",
     "draw_spaghetti",
     "emergence",
+    "endpoint_laws",
     "floor_profile",
     "forecast_fan",
     "hparam_scaling",
