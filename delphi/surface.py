@@ -67,7 +67,7 @@ def _left_out(drop: Drop, N: Column, D: Column, y: Column) -> NDArray[np.object_
     return why
 
 
-def _fixed(fixed: Mapping[str, float] | None) -> dict[str, float]:
+def _fixed(fixed: Mapping[str, float] | None, nonnegative: bool) -> dict[str, float]:
     values = dict(fixed or {})
     for name, value in values.items():
         if name not in PARAMETERS:
@@ -75,6 +75,8 @@ def _fixed(fixed: Mapping[str, float] | None) -> dict[str, float]:
         number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
         if not number or not np.isfinite(value) or (name in ("alpha", "beta") and value <= 0):
             raise DataError(f"fixed: {name} must be a finite number (exponents > 0), got {value!r}")
+        if nonnegative and value < 0:
+            raise DataError(f"fixed: {name} is {value!r}, which nonnegative=True rules out")
     return {name: float(values[name]) for name in PARAMETERS if name in values}
 
 
@@ -162,7 +164,7 @@ def fit_surface(
     w = np.ones(len(N)) if weights is None else floats(weights, "weights")
     if w.shape != N.shape or not (np.isfinite(w) & (w >= 0)).all():
         raise DataError(f"weights: expected {len(N)} finite numbers of at least 0")
-    held, why = _fixed(fixed), _left_out(drop, N, D, y)
+    held, why = _fixed(fixed, nonnegative), _left_out(drop, N, D, y)
     kept = np.flatnonzero(why == "")
     row = np.array([[held.get(name, np.nan) for name in PARAMETERS]])
     record = _core_fit(
@@ -253,7 +255,7 @@ def fit_surfaces(
     names = [by] if isinstance(by, str) else list(by)
     table = frame_columns(frame, [*names, params, tokens, loss])
     order, offsets, keys = group_rows(*(table[name] for name in names), names=names)
-    held = _fixed(fixed)
+    held = _fixed(fixed, nonnegative)
     row = np.array([held.get(name, np.nan) for name in PARAMETERS])
     columns = [
         column(table[name], name, least=0, strict=False)[order] for name in (params, tokens, loss)

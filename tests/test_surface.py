@@ -238,6 +238,8 @@ def test_bad_input_is_named():
         delphi.fit_surface(N, D, y, fixed={"gamma": 1})
     with pytest.raises(DataError, match="alpha"):
         delphi.fit_surface(N, D, y, fixed={"alpha": -1})
+    with pytest.raises(DataError, match="E is -1, which nonnegative=True rules out"):
+        delphi.fit_surface(N, D, y, fixed={"E": -1})
     with pytest.raises(DataError, match="no rule"):
         delphi.fit_surface(N, D, y, drop={"ugly": 1})
     with pytest.raises(DataError, match="weights"):
