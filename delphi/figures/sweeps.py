@@ -474,10 +474,17 @@ def polynomial_coefficients(law: PolynomialLaw, *, mobile: bool = False) -> go.F
     for colour, (label, row) in zip(theme.SUITE_COLOURS, table.iterrows(), strict=False):
         own = row.drop("1")
         fig.add_trace(go.Bar(y=[theme.safe(t) for t in own.index], x=own.tolist(), orientation="h",
-                             name=theme.safe(label), marker={"color": colour}))  # fmt: skip
+                             name=_group_name(law, label), marker={"color": colour}))  # fmt: skip
     unit = f"({theme.safe(law.target, 28)} per power of a decade)"
     fig.update_xaxes(title_text=f"Coefficient{'<br>' if mobile else ' '}{unit}")
     fig.update_yaxes(autorange="reversed")
-    names = [theme.safe(g) for g in table.index]
+    names = [_group_name(law, label) for label in table.index]
     height = 60 + 22 * len(law.terms) * max(1, len(names))
     return theme.finish(fig, height, names, 18, mobile=mobile, room=18 if mobile else 0)
+
+
+def _group_name(law: PolynomialLaw, label: Any) -> str:
+    """A group, with what failed where it has no coefficients to draw."""
+    name = theme.safe(label)
+    fit = law.fits.loc[label]
+    return f"{name} ({fit['status']})" if fit["status_code"] < 0 else name
