@@ -252,6 +252,26 @@ def test_step_zero_and_duplicate_steps_count():
         assert fit["n"] == 8
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("n", [9_000, 70_000])
+def test_no_theta_near_a_long_runs_is_better(form, n):
+    rng = np.random.default_rng(n)
+    tau = np.arange(1, n + 1) / n * 0.6
+    y = MODEL["power"](tau, 2.5, 1.5, 0.02, 0.4) + rng.normal(0, 0.01, n)
+    fit = one(tau, y, form, "mae")
+    assert fit["status"] >= 0
+    assert 0 <= fit["gap"] <= 1e-9 * fit["objective"]
+
+    def mae(F, A, theta_0, theta_1):
+        return np.abs(y - MODEL[form](tau, F, A, theta_0, theta_1)).mean()
+
+    best = (fit["F"], fit["A"], fit["theta_0"], fit["theta_1"] if fit["theta_1"] > 0 else 1.0)
+    assert mae(*best) == pytest.approx(fit["objective"], rel=1e-12)
+    for _ in range(60):
+        near = np.array(best) * (1 + 10 ** rng.uniform(-7, -2) * rng.normal(size=4))
+        assert mae(*near) >= fit["objective"] * (1 - 1e-9)
+
+
 def test_a_long_run_is_fitted_on_all_of_its_points():
     rng = np.random.default_rng(5)
     n = 100_000

@@ -13,6 +13,9 @@
     1.345                 /* Huber's loss keeps 95% of least squares' efficiency on normal noise   \
                            */
 #define DELTA_LEAST 1e-12 /* of the largest loss */
+#define LONG 8192         /* points above which the search is on every k-th of them */
+#define THIN 4096         /* of that search, at most */
+#define PROBED 65536      /* points up to which the whole slice is probed along its valley too */
 #define STARTS 3          /* places of the scan that are refined */
 #define FINALISTS 2       /* of them, those refined to the end */
 #define COARSE_TOLERANCE 1e-3
@@ -44,7 +47,7 @@ typedef struct {
     double *columns;
     double *base;
     double *part;
-    double *thin;               /* double[2 * DPH_CURVESTART_POINTS] */
+    double *thin;               /* double[2 * DPH_CURVESTART_POINTS], then double[2 * THIN] */
     const double *F, *A, *sums; /* the scan of this slice */
 } problem;
 
@@ -53,8 +56,8 @@ dph_curve_scratch(int64_t n_largest)
 {
     size_t width = (size_t)n_largest + DPH_CURVE_PARAMETERS;
 
-    return (DPH_REFINE_COLUMNS + 2) * width + (size_t)2 * DPH_CURVESTART_POINTS + 3 * PLACES +
-           dph_curvestart_scratch();
+    return (DPH_REFINE_COLUMNS + 2) * width + (size_t)2 * (DPH_CURVESTART_POINTS + THIN) +
+           3 * PLACES + dph_curvestart_scratch();
 }
 
 double
@@ -324,45 +327,91 @@ static const double probes[] = {-1, 1, -2.5, 2.5};
 #define FAR_SHARE 0.25 /* the valley should have climbed twice as much there */
 #define N_PROBES ((int)(sizeof probes / sizeof probes[0]))
 
-static void
-fit_loss(const problem *q, int loss, const place *finalists, int n_finalists, double delta,
-         dph_curve *out)
+/* The lowest place that the finalists lead to under the absolute error. */
+static place
+find_lowest(const problem *q, const place *finalists, int n_finalists, double delta)
 {
     dph_curvefit fit;
     place best = finalists[0];
     double step[DPH_CURVE_PARAMETERS];
 
     open_fit(q, 1, &fit);
+    best.sum = INFINITY;
+    for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
+        place here = finalists[k];
+
+        here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
+                                      INFINITY, here.p);
+        best = here.sum < best.sum ? here : best;
+    }
+    if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
+        place lowest = best;
+        int n_probes = fit.n_parameters < DPH_CURVE_PARAMETERS ? N_PROBES : N_PROBES / 2;
+
+        for (int k = 0; k < n_probes && !stopped(q->options); k++) {
+            place here = lowest;
+
+            shift(&fit, lowest.p, step, probes[k], here.p);
+            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
+                                          k < 2 ? INFINITY : best.sum * (1 + FAR_SHARE), here.p);
+            best = here.sum < best.sum ? here : best;
+        }
+    }
+    return best;
+}
+
+/* Every k-th point of a long slice as a slice of its own, with the bounds and noise of the whole.
+ */
+static problem
+thin_out(const problem *q)
+{
+    problem few = *q;
+    double *tau = q->thin + 2 * DPH_CURVESTART_POINTS;
+    double *y = tau + THIN;
+    int64_t step = (q->n + THIN - 1) / THIN;
+
+    few.n = 0;
+    for (int64_t i = 0; i < q->n; i += step) {
+        tau[few.n] = q->tau[i];
+        y[few.n++] = q->y[i];
+    }
+    few.tau = tau;
+    few.y = y;
+    return few;
+}
+
+/* The fit of the whole slice under a loss, from where a search (of every k-th point, if long) has
+ * led to. */
+static void
+fit_loss(const problem *q, const problem *few, int loss, const place *finalists, int n_finalists,
+         double delta, dph_curve *out)
+{
+    dph_curvefit fit;
+    place best = finalists[0];
+
     no_curve(out, q->n, q->form, loss, DPH_OK);
     out->gap = 0;
     if (loss == DPH_CURVE_HUBER) {
         out->delta = delta;
+        open_fit(q, 1, &fit);
+        best.sum = few->n < q->n ? INFINITY : best.sum;
+        for (int k = 0; k < n_finalists && few->n < q->n && !stopped(q->options); k++) {
+            place here = finalists[k];
+
+            here.sum = end_huber(q, &fit, delta, floor_of(&best, k, delta), here.p);
+            best = here.sum < best.sum ? here : best;
+        }
     } else {
         double gap = 0;
 
-        best.sum = INFINITY;
-        for (int k = 0; k < n_finalists && !stopped(q->options); k++) {
-            place here = finalists[k];
-
-            here.sum = dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
-                                          INFINITY, here.p);
-            best = here.sum < best.sum ? here : best;
+        best = find_lowest(few, finalists, n_finalists, delta);
+        open_fit(q, 1, &fit);
+        if (few->n < q->n && q->n <= PROBED && !stopped(q->options)) {
+            best = find_lowest(q, &best, 1, delta);
+        } else if (few->n < q->n && !stopped(q->options)) {
+            (void)dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, INFINITY, INFINITY, best.p);
         }
-        if (dph_curverefine_valley(&fit, delta, VALLEY_SHARE, best.p, step)) {
-            place lowest = best;
-            int n_probes = fit.n_parameters < DPH_CURVE_PARAMETERS ? N_PROBES : N_PROBES / 2;
-
-            for (int k = 0; k < n_probes && !stopped(q->options); k++) {
-                place here = lowest;
-
-                shift(&fit, lowest.p, step, probes[k], here.p);
-                here.sum =
-                    dph_curverefine_l1(&fit, TOLERANCE_L1, STEPS_L1, best.sum * (1 - SAME_SUM),
-                                       k < 2 ? INFINITY : best.sum * (1 + FAR_SHARE), here.p);
-                best = here.sum < best.sum ? here : best;
-            }
-        }
-        best.sum = dph_curverefine_l1gap(&fit, best.p, &gap);
+        best.sum = stopped(q->options) ? best.sum : dph_curverefine_l1gap(&fit, best.p, &gap);
         out->gap = gap / (double)q->n;
     }
     if (stopped(q->options)) {
@@ -382,19 +431,21 @@ fit_slice(problem *q, double *scratch, dph_curve *out)
     place finalists[FINALISTS] = {0};
     double searched = NAN; /* the delta that the starts were found with */
     int n_finalists = 0;
+    problem few;
 
     q->columns = scratch;
     q->base = scratch + DPH_REFINE_COLUMNS * width;
     q->part = scratch + (DPH_REFINE_COLUMNS + 1) * width;
+    few = q->n > LONG ? thin_out(q) : *q;
     for (int l = 0; l < options->n_losses; l++) {
         int loss = options->losses[l];
         double delta = delta_of(q, loss == DPH_CURVE_HUBER ? options->delta : NAN);
 
         if (!(delta == searched)) {
-            n_finalists = find_finalists(q, delta, finalists);
+            n_finalists = find_finalists(&few, delta, finalists);
             searched = delta;
         }
-        fit_loss(q, loss, finalists, n_finalists, delta, &out[l]);
+        fit_loss(q, &few, loss, finalists, n_finalists, delta, &out[l]);
     }
 }
 
@@ -406,7 +457,7 @@ fit_group(const dph_curve_batch *batch, int64_t first, int64_t last, int form_in
     int64_t start = batch->starts[first];
     size_t width = (size_t)(batch->ends[last - 1] - start) + DPH_CURVE_PARAMETERS;
     double *thin = scratch + (DPH_REFINE_COLUMNS + 2) * width;
-    double *F = thin + 2 * DPH_CURVESTART_POINTS;
+    double *F = thin + 2 * (DPH_CURVESTART_POINTS + THIN);
     double *A = F + PLACES;
     double *sums = A + PLACES;
     problem good[DPH_CURVESTART_SLICES];

@@ -4,12 +4,14 @@
 #include <stddef.h>
 
 #include "../base/veclog.h"
+#include "l1band.h"
 #include "l1line.h"
 #include "l1step.h"
 
 #define LANES 4
 #define NEAR 0.8 /* of the promise: a gain below it means that the valley bends */
 #define SURE 0.99
+#define SURE_ENOUGH 1e-9 /* gap of a step, of its sum */
 #define TRUST_FIRST 1.0
 #define TRUST_LEAST 1e-12
 
@@ -42,6 +44,30 @@ multiply(const double *x, double factor, double *y, int64_t n)
     }
 }
 
+static void
+ones(const dph_refinecolumns *c, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        c->q[0][i] = 1;
+    }
+}
+
+/* The exact step, over few points or many. *gap: how far its sum may be from the least. */
+static double
+exact(const dph_l1problem *problem, double *scratch, dph_l1vertex *vertex, double *step,
+      double *gap)
+{
+    if (problem->n > DPH_L1BAND_LEAST) {
+        double sum = dph_l1band_step(problem, scratch, step, gap);
+
+        if (!(*gap > SURE_ENOUGH * sum)) {
+            return sum;
+        }
+    } /* too many residuals are about zero for a band */
+    *gap = 0;
+    return dph_l1step(problem, scratch, vertex, step);
+}
+
 /* The linearised curve at p as a problem for dph_l1step, theta within `trust` of where it is. */
 static void
 linearise(const dph_curvefit *fit, const dph_refinecolumns *c, const double *p, double trust,
@@ -54,7 +80,8 @@ linearise(const dph_curvefit *fit, const dph_refinecolumns *c, const double *p, 
     *problem = (dph_l1problem){.r = c->r,
                                .J = {c->q[0], c->s, c->q[1], c->q[2]},
                                .n = n,
-                               .n_parameters = fit->n_parameters};
+                               .n_parameters = fit->n_parameters,
+                               .stopped = fit->stopped};
     for (int j = 0; j < fit->n_parameters; j++) {
         double down = p[j] - fit->low[j];
         double up = fit->high[j] - p[j];
@@ -64,24 +91,25 @@ linearise(const dph_curvefit *fit, const dph_refinecolumns *c, const double *p, 
     }
 }
 
-/* The best (F, A) at the theta that s belongs to, from p, whose residuals are r. Returns the sum.
- */
+/* The best (F, A) at the theta that s belongs to, from p, whose residuals are r. Returns how far
+ * the sum may be from the best. */
 static double
 level(const dph_curvefit *fit, const dph_refinecolumns *c, const double *s, const double *r,
       dph_l1vertex *vertex, double *p)
 {
-    dph_l1problem problem = {.r = r, .J = {c->q[0], s}, .n = fit->shape.n, .n_parameters = 2};
+    dph_l1problem problem = {
+        .r = r, .J = {c->q[0], s}, .n = fit->shape.n, .n_parameters = 2, .stopped = fit->stopped};
     double step[DPH_CURVE_PARAMETERS] = {0};
-    double sum = 0;
+    double gap = 0;
 
     for (int j = 0; j < 2; j++) {
         problem.low[j] = fit->low[j] - p[j];
         problem.high[j] = fit->high[j] - p[j];
     }
-    sum = dph_l1step(&problem, c->q[3], vertex, step);
+    (void)exact(&problem, c->q[3], vertex, step, &gap);
     p[0] = fmin(fmax(p[0] + step[0], fit->low[0]), fit->high[0]);
     p[1] = fmin(fmax(p[1] + step[1], fit->low[1]), fit->high[1]);
-    return sum;
+    return gap;
 }
 
 double
@@ -97,9 +125,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
     dph_l1vertex vertex = {0};
     dph_l1vertex line = {0};
 
-    for (int64_t i = 0; i < n; i++) {
-        c.q[0][i] = 1;
-    }
+    ones(&c, n);
     dph_curveshape_values(&fit->shape, p + 2, c.s);
     (void)absolute(fit->y, c.s, n, p[0], p[1], c.r);
     (void)level(fit, &c, c.s, c.r, &line, p);
@@ -114,6 +140,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
         double promise = 0;
         double there = 0;
         double far = 0;
+        double unsure = 0;
 
         if (fit->stopped != NULL && atomic_load(fit->stopped)) {
             break;
@@ -123,7 +150,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
             fresh = 1;
         }
         linearise(fit, &c, p, trust, &problem);
-        promise = here - dph_l1step(&problem, c.q[3], &vertex, step);
+        promise = here - exact(&problem, c.q[3], &vertex, step, &unsure);
         if (!(promise > tolerance * here) ||
             (good >= DPH_REFINE_GOOD && here - DPH_REFINE_DOUBT * promise > floor)) {
             break;
@@ -178,6 +205,13 @@ dph_curverefine_l1gap(dph_curvefit *fit, double *p, double *gap)
 
     dph_curveshape_values(&fit->shape, p + 2, c.s);
     here = absolute(fit->y, c.s, fit->shape.n, p[0], p[1], c.r);
+    if (fit->shape.n > DPH_L1BAND_LEAST) {
+        dph_l1vertex vertex = {0};
+
+        ones(&c, fit->shape.n);
+        *gap = level(fit, &c, c.s, c.r, &vertex, p);
+        return absolute(fit->y, c.s, fit->shape.n, p[0], p[1], c.r);
+    }
     *gap = dph_l1line_fit(&line, c.root, &inner);
     if (inner.objective <= here) {
         p[0] = inner.F;

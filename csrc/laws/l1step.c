@@ -496,7 +496,8 @@ dph_l1step(const dph_l1problem *given, double *scratch, dph_l1vertex *vertex, do
         settled = start_loose(&w);
     }
     vertex->n = 0;
-    for (int pivot = 0; pivot < PIVOTS_MAX && settled; pivot++) {
+    vertex->ended = 0;
+    for (int pivot = 0; pivot < PIVOTS_MAX && settled && !dph_l1step_stopped(given); pivot++) {
         double g[K] = {0};
         double slope = 0;
         double sum = pull(&w, g);
@@ -511,6 +512,7 @@ dph_l1step(const dph_l1problem *given, double *scratch, dph_l1vertex *vertex, do
             }
         }
         if (pivot > 0 && !(sum < here) && (sum > here * (1 + 1e-12) || pivot > PIVOTS_MAX / 2)) {
+            vertex->ended = 1;
             break; /* edges as short as rounding are followed, for a while: another may lead on */
         }
         here = sum;
@@ -522,6 +524,7 @@ dph_l1step(const dph_l1problem *given, double *scratch, dph_l1vertex *vertex, do
         leave = steepest(&w, g, &way, &slope);
         if (leave < 0) {
             keep(&w, vertex);
+            vertex->ended = 1;
             break;
         }
         settled = follow(&w, leave, way, slope);

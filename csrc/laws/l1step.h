@@ -7,6 +7,8 @@
 #ifndef DPH_L1STEP_H
 #define DPH_L1STEP_H
 
+#include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define DPH_L1STEP_MAX 4
@@ -19,13 +21,21 @@ typedef struct {
     int n_parameters;           /* 1 .. DPH_L1STEP_MAX */
     double low[DPH_L1STEP_MAX]; /* low <= d <= high, low <= 0 <= high */
     double high[DPH_L1STEP_MAX];
+    const atomic_int *stopped; /* not 0: end early; may be NULL */
 } dph_l1problem;
+
+static inline int
+dph_l1step_stopped(const dph_l1problem *problem)
+{
+    return problem->stopped != NULL && atomic_load(problem->stopped);
+}
 
 /* What holds the vertex that a walk ended on, for a walk over a similar problem to start from. */
 typedef struct {
     int n;                         /* n_parameters, or 0: nothing known */
     int kind[DPH_L1STEP_MAX];      /* as in l1step.c */
     int64_t point[DPH_L1STEP_MAX]; /* a residual, or the parameter whose bound holds */
+    int ended;                     /* received only: no edge led on, as far as rounding shows */
 } dph_l1vertex;
 
 /* d receives the step. Returns the sum at d, at most that at 0. vertex is where to start, if

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "laws/huberline.h"
 #include "laws/l1line.h"
+#include "laws/l1band.h"
 #include "laws/l1step.h"
 #include "suites.h"
 
@@ -160,6 +161,55 @@ test_step_of_four(void)
     }
 }
 
+/* Over many points the band finds what a walk over all of them finds, and its gap says so; rounded
+ * residuals tie by the thousand, and a column of zeros keeps its parameter where it is. */
+static void
+test_step_of_many(void)
+{
+    enum { MANY = 30000 };
+    static double J[4][MANY];
+    static double r[MANY];
+    static double scratch[DPH_L1STEP_COLUMNS * MANY];
+    atomic_int stop = 1;
+    uint64_t seed = 37;
+
+    for (int trial = 0; trial < 6; trial++) {
+        dph_l1problem problem = {.r = r,
+                                 .J = {J[0], J[1], J[2], J[3]},
+                                 .n = MANY,
+                                 .n_parameters = trial < 5 ? 4 : 2,
+                                 .low = {-2, -2, -2, -0.1},
+                                 .high = {2, 2, 0.2, 2}};
+        double walked[4] = {0};
+        double d[4] = {0};
+        double gap = NAN;
+        double sum = 0;
+        double least = 0;
+
+        for (int i = 0; i < MANY; i++) {
+            double x = (double)i / MANY;
+
+            J[0][i] = 1;
+            J[1][i] = 1 - x;
+            J[2][i] = trial == 4 ? 0 : x * (1 - x);
+            J[3][i] = x * x * (1 - x);
+            r[i] = 0.4 * J[0][i] - J[1][i] + 0.3 * J[3][i] + 0.1 * check_normal(&seed);
+            r[i] = trial == 3 ? round(10 * r[i]) / 10 : r[i];
+        }
+        least = dph_l1step(&problem, scratch, &(dph_l1vertex){0}, walked);
+        sum = dph_l1band_step(&problem, scratch, d, &gap);
+        CHECK_NEAR(sum, least, 1e-11);
+        CHECK(gap >= 0 && gap <= 1e-11 * sum);
+        for (int j = 0; j < problem.n_parameters; j++) {
+            CHECK(d[j] >= problem.low[j] && d[j] <= problem.high[j]);
+        }
+        CHECK(trial != 4 || d[2] == 0);
+        problem.stopped = &stop;
+        sum = dph_l1band_step(&problem, scratch, d, &gap);
+        CHECK(d[0] == 0 && gap > 0.1 * sum); /* stopped at once: nothing done, and it says so */
+    }
+}
+
 static void
 test_vectors(void)
 {
@@ -224,4 +274,5 @@ test_boxline(void)
     test_lines();
     test_step_is_the_line();
     test_step_of_four();
+    test_step_of_many();
 }
