@@ -29,9 +29,11 @@ from delphi.trajectories import Trajectories, read_trajectories
 
 FROM = 0.3
 PREFIXES = np.array([p for p in curves.PREFIXES if p >= FROM])
-CHOSEN = {name: getattr(rule, name) for name in ("LEVEL_POINTS", "SPAN", "RECENT", "STEEPER")}
+NAMES = ("LEVEL_POINTS", "AWAY", "SPAN", "RECENT", "STEEPER")
+CHOSEN = {name: getattr(rule, name) for name in NAMES}
 GRID = (
     [{"LEVEL_POINTS": p, "SPAN": s} for p in (1, 3, 5) for s in (1.5, 2.0, 2.5, 3.0, 4.0)]
+    + [{"AWAY": a} for a in (1.0, 4.0)]
     + [{"RECENT": r} for r in (0.05, 0.2)]
     + [{"STEEPER": s} for s in (0.0, 2.0)]
 )
@@ -190,8 +192,8 @@ def tables(sets: dict[str, Fits]) -> pd.DataFrame:
 
 
 def main() -> None:
-    print("rows: " + " / ".join(CHOSEN))
-    for title, seed in (("chosen on", 101), ("confirmed on", 303)):
+    print("rows: " + " / ".join(NAMES))
+    for title, seed in (("chosen on", 101), ("confirmed on", 404)):
         sets = simulated(seed)
         print(f"\n{title} (simulated, seed {seed}):\n\n{markdown(tables(sets), '{:.3f}')}")
         for name in ("schedules", "few points", "noisy", "cuts", "forms"):

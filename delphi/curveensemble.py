@@ -17,8 +17,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 LEVEL_POINTS = 3  # at the end of a prefix, whose median residual says where the run stands
+AWAY = 2.0  # standard deviations of the noise that this may be from the last value
 SPAN = 2.5  # factor within which the later half may correct the drop that all of the prefix says
-RECENT, RECENT_POINTS = 0.1, 5  # of a prefix, and points at least, that say how it falls at its end
+RECENT, RECENT_POINTS = 0.1, 3  # of a prefix, and points at least, that say how it falls at its end
 STEEPER = 1.0  # standard errors by which a straight line to the end may be steeper than it looks
 EXPONENT = 0.5  # of the power law by which a fall goes on
 
@@ -50,6 +51,10 @@ def ensemble_final(
 
     Notes
     -----
+    Where a run stands: the median over fits of their value at the end plus their median residual at
+    the last three points, but no further from the last value than two standard deviations of the
+    noise, which is for runs whose learning rate has just been cut.
+
     The drop left is the median of three: what the fits to the whole slice say (their median), what
     the fits to its later half say, within a factor of `SPAN` of that, and how it goes on if the
     recent fall becomes slower as tau^-1/2 does. It is at most what a straight line at the recent
@@ -66,6 +71,8 @@ def ensemble_final(
     stands = median_of(
         fitted[..., 0] + np.median(y[:, None, None, :] - fitted, axis=-1), ends > starts, y[:, 0]
     )
+    noise = median_of(whole["noise"], ends > starts, np.inf)
+    stands = np.clip(stands, y[:, 0] - AWAY * noise, y[:, 0] + AWAY * noise)
     drop = median_of(fitted[..., 0] - whole["F"], ends > starts, 0.0)
     late = median_of(_at(half, forms, tau[:, :1])[..., 0] - half["F"], ends > starts, drop)
     late = np.clip(late, drop / SPAN, drop * SPAN)
@@ -81,7 +88,7 @@ def ensemble_final(
 
 
 def recent_slope(runs: Trajectories, starts: Ints, ends: Ints) -> tuple[Floats, Floats]:
-    """Slope of the loss over the last tenth of each slice, or its last five points if those are
+    """Slope of the loss over the last tenth of each slice, or its last three points if those are
     more, by least squares, and its standard error; NaN for fewer than three points.
     """
     n = len(starts)
