@@ -28,16 +28,18 @@ from delphi import curves
 from delphi.trajectories import Trajectories, read_trajectories
 
 FROM = 0.3
+CHOOSE, CONFIRM = 101, 505  # seeds of the draws that the constants were chosen on, and of others
 PREFIXES = np.array([p for p in curves.PREFIXES if p >= FROM])
-NAMES = ("LEVEL_POINTS", "AWAY", "SPAN", "RECENT", "STEEPER")
+NAMES = ("LEVEL_POINTS", "AWAY", "SPAN", "RECENT", "CUT")
 CHOSEN = {name: getattr(rule, name) for name in NAMES}
 GRID = (
     [{"LEVEL_POINTS": p, "SPAN": s} for p in (1, 3, 5) for s in (1.5, 2.0, 2.5, 3.0, 4.0)]
     + [{"AWAY": a} for a in (1.0, 4.0)]
     + [{"RECENT": r} for r in (0.05, 0.2)]
-    + [{"STEEPER": s} for s in (0.0, 2.0)]
+    + [{"CUT": c} for c in (3.0, 6.0, np.inf)]
 )
-SINCE = np.array([0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0])  # of a prefix, by bin
+CLOSE = np.arange(0.3, 0.97, 0.04).round(2)  # prefixes that do not step over what follows a cut
+SINCE = np.array([0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])  # parts of a prefix, lower edges of bins
 
 
 @dataclass
@@ -56,35 +58,32 @@ class Fits:
 
 
 def fitted(frame: pd.DataFrame, group: str, rate: str | None = None) -> Fits:
-    """Fit the prefixes of a set; ``group`` is a column, or "since the cut"."""
-    by = () if group == "since the cut" else (group,)
-    runs = read_trajectories(frame, by=by, learning_rate=rate)
-    starts, ends, halves = curves._slices(runs, PREFIXES, 0.0)
+    """Fit the prefixes of a set; with a rate, cells are bins of what has passed since a cut."""
+    prefixes = PREFIXES if rate is None else CLOSE
+    runs = read_trajectories(frame, by=(group,), learning_rate=rate)
+    starts, ends, halves = curves._slices(runs, prefixes, 0.0)
     options = {"delta": None, "n_threads": 1}
     forms, losses = list(curves.FORMS), list(curves.LOSSES)
     whole = curves._fit(runs, starts, ends, forms, losses, options, False)
     half = curves._fit(runs, halves, ends, forms, ["huber"], options, False)
-    owner = np.repeat(np.arange(len(runs)), len(PREFIXES))
-    prefix = np.tile(PREFIXES, len(runs))
-    if by:
-        groups, cells = runs.keys[group].to_numpy()[owner], prefix
-    else:
-        groups, cells = since_the_cut(runs, owner, ends), np.zeros(len(owner))
+    owner = np.repeat(np.arange(len(runs)), len(prefixes))
+    cells = np.tile(prefixes, len(runs)) if rate is None else since_the_cut(runs, owner, ends)
+    groups = runs.keys[group].to_numpy()[owner]
     last = runs.loss[np.maximum(ends - 1, 0)]
     return Fits(runs, starts, ends, whole, half, groups, cells, runs.actual[owner], last)
 
 
 def since_the_cut(runs: Trajectories, owner: Any, ends: Any) -> np.ndarray:
-    """Which part of the prefix has passed since the learning rate was last cut, by bin."""
+    """Which part of the prefix has passed since the learning rate was last cut; NaN: no cut."""
     assert runs.rate is not None
-    out = np.full(len(owner), "", object)
+    out = np.full(len(owner), np.nan)
     for k, r in enumerate(owner):
         rows = slice(int(runs.offsets[r]), int(ends[k]))
         tau, rate = runs.tau[rows], runs.rate[rows]
         cut = np.flatnonzero(rate[1:] < 0.9 * rate[:-1]) + 1
         if len(cut):
             part = (tau[-1] - tau[cut[-1]]) / tau[-1]
-            out[k] = f"{SINCE[np.searchsorted(SINCE, part, side='right') - 1]:g}"
+            out[k] = SINCE[np.searchsorted(SINCE, part, side="right") - 1]
     return out
 
 
@@ -126,7 +125,7 @@ def ratios(z: Fits, forecast: np.ndarray) -> pd.Series:
             "last": np.abs(z.last - z.actual),
         }
     )  # fmt: skip
-    table = table[table["error"].notna() & table["last"].notna() & (table["group"] != "")]
+    table = table.dropna()
     sums = table.groupby(["group", "prefix"])[["error", "last"]].sum()
     return sums["error"] / sums["last"]
 
@@ -134,7 +133,7 @@ def ratios(z: Fits, forecast: np.ndarray) -> pd.Series:
 def simulated(seed: int) -> dict[str, Fits]:
     """One half of the draws."""
     make = delphi.simulate.scheduled_curves
-    cut = ["wsdcon", "multi-step"]
+    cut = make(300, schedules=["wsdcon", "multi-step"], n_points=(60, 250), rng=seed + 30)
     forms = []
     for i, shape in enumerate(curves.FORMS):
         for schedule in ("constant", "cosine", "wsd"):
@@ -150,8 +149,7 @@ def simulated(seed: int) -> dict[str, Fits]:
         "few points": fitted(make(270, n_points=(10, 30), rng=seed + 10), "schedule"),
         "noisy": fitted(make(270, noise=(5e-3, 3e-2), rng=seed + 20), "schedule"),
         "cuts": fitted(
-            make(900, schedules=cut, n_points=(30, 200), rng=seed + 30),
-            "since the cut", "learning_rate",
+            cut.assign(group=cut["schedule"] + ", " + cut["law"]), "group", "learning_rate"
         ),
         "forms": fitted(pd.concat(forms, ignore_index=True), "group"),
     }  # fmt: skip
@@ -177,34 +175,38 @@ def row(sets: dict[str, Fits], forecast: Callable[[Fits], np.ndarray]) -> dict[s
     }
 
 
-def tables(sets: dict[str, Fits]) -> pd.DataFrame:
-    """One row a pair of constants, and the rules that it is set beside."""
-    rows = {"no later half, no recent slope": row(sets, whole_only), "before": row(sets, earlier)}
+def table(sets: dict[str, Fits]) -> pd.DataFrame:
+    """One row a choice of constants, under the rules that it is set beside."""
+    rows = {"whole only": row(sets, whole_only), "mean of both": row(sets, earlier)}
     for change in GRID:
-        for name, value in (CHOSEN | change).items():
-            setattr(rule, name, value)
         use = CHOSEN | change
-        mark = " *" if use == CHOSEN else ""
-        rows[" / ".join(f"{v:g}" for v in use.values()) + mark] = row(sets, ensemble)
+        for name, value in use.items():
+            setattr(rule, name, value)
+        label = " ".join(f"{value:g}" for value in use.values())
+        rows[label + (" *" if use == CHOSEN else "")] = row(sets, ensemble)
     for name, value in CHOSEN.items():
         setattr(rule, name, value)
     return pd.DataFrame(rows).T
 
 
 def main() -> None:
-    print("rows: " + " / ".join(NAMES))
-    for title, seed in (("chosen on", 101), ("confirmed on", 404)):
-        sets = simulated(seed)
-        print(f"\n{title} (simulated, seed {seed}):\n\n{markdown(tables(sets), '{:.3f}')}")
-        for name in ("schedules", "few points", "noisy", "cuts", "forms"):
-            wide = ratios(sets[name], ensemble(sets[name])).unstack("prefix")
-            print(f"\n{name}:\n\n{markdown(wide, '{:.2f}')}", flush=True)
+    sets = {f"simulated, seed {seed}": simulated(seed) for seed in (CHOOSE, CONFIRM)}
+    chosen, confirmed = (table(part) for part in sets.values())
+    whole = chosen.drop(columns="all").join(confirmed[["all", "worst"]], rsuffix=" ")
     if "DELPHI_DATA" in os.environ:
-        sets = real(Path(os.environ["DELPHI_DATA"]))
-        print(f"\njudged on (real):\n\n{markdown(tables(sets), '{:.3f}')}")
-        for name, z in sets.items():
+        sets["real"] = real(Path(os.environ["DELPHI_DATA"]))
+        whole = whole.join(table(sets["real"]).drop(columns="all"), rsuffix="  ")
+    print(f"Rows: {' '.join(NAMES)}; * as they stand.")
+    print("Columns: chosen on the first 6, confirmed on 2, judged on the rest.\n")
+    print(markdown(whole, "{:.3f}"))
+    for title, part in sets.items():
+        for name, z in part.items():
             wide = ratios(z, ensemble(z)).unstack("prefix")
-            print(f"\n{name}:\n\n{markdown(wide, '{:.2f}')}", flush=True)
+            print(f"\n{title}: {name}:\n\n{markdown(wide, '{:.2f}')}", flush=True)
+    z = sets[f"simulated, seed {CONFIRM}"]["cuts"]
+    for title, forecast in (("whole only", whole_only), ("mean of both", earlier)):
+        wide = ratios(z, forecast(z)).unstack("prefix")
+        print(f"\n{title}: cuts:\n\n{markdown(wide, '{:.2f}')}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import _core
 from .trajectories import Trajectories
 
-__all__ = ["LEVEL_POINTS", "SPAN", "ensemble_final", "median_of", "recent_slope"]
+__all__ = ["LEVEL_POINTS", "ensemble_final", "fastest_fall", "median_of", "recent_slope"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -19,9 +19,12 @@ Ints = NDArray[np.int64]
 LEVEL_POINTS = 3  # at the end of a prefix, whose median residual says where the run stands
 AWAY = 2.0  # standard deviations of the noise that this may be from the last value
 SPAN = 2.5  # factor within which the later half may correct the drop that all of the prefix says
-RECENT, RECENT_POINTS = 0.1, 3  # of a prefix, and points at least, that say how it falls at its end
-STEEPER = 1.0  # standard errors by which a straight line to the end may be steeper than it looks
-EXPONENT = 0.5  # of the power law by which a fall goes on
+RECENT = 0.1  # of a prefix, whose slope goes on
+EXPONENT = 0.5  # of the power law by which it goes on
+CUT = 4.0  # times as fast as at its end: a run that fell so in between has had its rate cut
+PIECES, FEWEST = 20, 4  # of the later half in which this is looked for
+END = 0.025  # of a prefix, that says how fast it falls at its end
+POINTS = 3  # at least, in a piece and for a slope
 
 
 def ensemble_final(
@@ -57,10 +60,11 @@ def ensemble_final(
 
     The drop left is the median of three: what the fits to the whole slice say (their median), what
     the fits to its later half say, within a factor of `SPAN` of that, and how it goes on if the
-    recent fall becomes slower as tau^-1/2 does. It is at most what a straight line at the recent
-    slope, steeper by a standard error, would still fall. What is not known is left out.
+    recent slope becomes flatter as the derivative of tau^-1/2 does. But where the later half fell
+    `CUT` times as fast, somewhere, as the slice does at its end, a step lies in it that no form
+    follows: then it has no say, and the drop is the lesser of the other two.
 
-    No row at or after ``ends`` is read.
+    What is not known is left out. No row at or after ``ends`` is read.
     """
     if not len(runs.tau):
         return np.full(len(starts), np.nan)
@@ -78,33 +82,42 @@ def ensemble_final(
     late = np.clip(late, drop / SPAN, drop * SPAN)
 
     at = tau[:, 0]
-    slope, error = recent_slope(runs, starts, ends)
-    known = np.isfinite(slope)
-    fall = np.where(known, np.maximum(-slope, 0), 0.0)
-    goes_on = np.where(known, fall * at * (1 - at**EXPONENT) / EXPONENT, drop)
-    line = np.where(known, np.maximum(-slope + STEEPER * error, 0) * (1 - at), np.inf)
+    slope, _ = recent_slope(runs, starts, ends, RECENT)
+    goes_on = -np.minimum(slope, 0) * at * (1 - at**EXPONENT) / EXPONENT
+    goes_on = np.where(np.isfinite(slope), goes_on, drop)
+    slope, error = recent_slope(runs, starts, ends, END)
+    cut = fastest_fall(runs, starts, ends) > CUT * np.maximum(error - slope, 0)
     left = np.median((drop, late, goes_on), axis=0)
-    return stands - np.minimum(left, line)
+    return stands - np.where(cut, np.minimum(drop, goes_on), left)
 
 
-def recent_slope(runs: Trajectories, starts: Ints, ends: Ints) -> tuple[Floats, Floats]:
-    """Slope of the loss over the last tenth of each slice, or its last three points if those are
-    more, by least squares, and its standard error; NaN for fewer than three points.
+def recent_slope(
+    runs: Trajectories, starts: Ints, ends: Ints, part: float
+) -> tuple[Floats, Floats]:
+    """Slope of the loss at the end of each slice, by least squares, and its standard error.
+
+    Parameters
+    ----------
+    runs : Trajectories
+    starts, ends : numpy.ndarray of int, shape (n,)
+        Rows of each slice in ``runs``.
+    part : float
+        Of the progress at its end: the stretch that is looked at, or its last three points if
+        those go further back.
+
+    Returns
+    -------
+    slope, error : numpy.ndarray, shape (n,)
+        NaN for fewer than three points, or where all are at one progress.
     """
     n = len(starts)
     slope, error = np.full(n, np.nan), np.full(n, np.nan)
-    last = np.maximum(ends - 1, 0)
-    first = np.empty(n, np.int64)
-    for k in range(n):
-        begin = (1 - RECENT) * runs.tau[last[k]]
-        first[k] = starts[k] + np.searchsorted(runs.tau[starts[k] : ends[k]], begin)
-    first = np.maximum(np.minimum(first, ends - RECENT_POINTS), starts)
-    some = np.flatnonzero(ends - first >= 3)
+    first = np.maximum(np.minimum(_since(runs, starts, ends, 1 - part), ends - POINTS), starts)
+    some = np.flatnonzero(ends - first >= POINTS)
     if not len(some):
         return slope, error
     size = (ends - first)[some]
-    begins = np.concatenate(([0], np.cumsum(size)[:-1]))
-    rows = np.arange(size.sum()) + np.repeat(first[some] - begins, size)
+    rows, begins = _rows(first[some], size)
 
     def total(values: Floats) -> Floats:
         return np.add.reduceat(values, begins)
@@ -119,6 +132,62 @@ def recent_slope(runs: Trajectories, starts: Ints, ends: Ints) -> tuple[Floats, 
         error[some] = np.sqrt(total(off * off) / (size - 2) / spread)
     slope[some] = np.where(spread > 0, steep, np.nan)
     return slope, error
+
+
+def fastest_fall(runs: Trajectories, starts: Ints, ends: Ints) -> Floats:
+    """The fastest fall between neighbouring pieces of the later half of each slice.
+
+    Parameters
+    ----------
+    runs : Trajectories
+    starts, ends : numpy.ndarray of int, shape (n,)
+        Rows of each slice in ``runs``.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        Loss per progress, between means of up to twenty pieces of equal progress and three points
+        each as a rule; NaN where there are not four such pieces.
+    """
+    out = np.full(len(starts), np.nan)
+    first = _since(runs, starts, ends, 0.5)
+    pieces = np.minimum((ends - first) // POINTS, PIECES)
+    some = np.flatnonzero(pieces >= FEWEST)
+    if not len(some):
+        return out
+    size = (ends - first)[some]
+    rows, _ = _rows(first[some], size)
+    owner = np.repeat(np.arange(len(some)), size)
+    tau = runs.tau[rows]
+    end = runs.tau[ends[some] - 1][owner]
+    m = pieces[some][owner]
+    with np.errstate(invalid="ignore", divide="ignore"):  # a slice at progress 0; an empty piece
+        place = np.nan_to_num((2 * tau / end - 1) * m)
+        key = owner * PIECES + np.clip(place, 0, m - 1).astype(np.int64)
+        count = np.bincount(key, minlength=len(some) * PIECES)
+        y, x = (
+            (np.bincount(key, values, minlength=len(count)) / count).reshape(-1, PIECES)
+            for values in (runs.loss[rows], tau)
+        )
+        fall = -np.diff(y) / np.diff(x)
+    fall = np.where(np.isfinite(fall), fall, -np.inf).max(axis=1)
+    out[some] = np.where(np.isfinite(fall), fall, np.nan)
+    return out
+
+
+def _since(runs: Trajectories, starts: Ints, ends: Ints, part: float) -> Ints:
+    """First row of each slice at or after this part of the progress at its end."""
+    first = starts.copy()
+    for k in np.flatnonzero(ends > starts):
+        tau = runs.tau[starts[k] : ends[k]]
+        first[k] += np.searchsorted(tau, part * tau[-1])
+    return first
+
+
+def _rows(first: Ints, size: Ints) -> tuple[Ints, Ints]:
+    """Rows of stretches of these sizes, one after the other, and where each begins."""
+    begins = np.concatenate(([0], np.cumsum(size)[:-1]))
+    return np.arange(size.sum()) + np.repeat(first - begins, size), begins
 
 
 def median_of(values: Floats, which: NDArray[np.bool_], otherwise: Any) -> Floats:
