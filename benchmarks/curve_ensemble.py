@@ -28,15 +28,15 @@ from delphi import curves
 from delphi.trajectories import Trajectories, read_trajectories
 
 FROM = 0.3
-CHOOSE, CONFIRM = 101, 505  # seeds of the draws that the constants were chosen on, and of others
+CHOOSE, CONFIRM = 101, 606  # seeds of the draws that the constants were chosen on, and of others
 PREFIXES = np.array([p for p in curves.PREFIXES if p >= FROM])
 NAMES = ("LEVEL_POINTS", "AWAY", "SPAN", "RECENT", "CUT")
 CHOSEN = {name: getattr(rule, name) for name in NAMES}
 GRID = (
-    [{"LEVEL_POINTS": p, "SPAN": s} for p in (1, 3, 5) for s in (1.5, 2.0, 2.5, 3.0, 4.0)]
+    [{"LEVEL_POINTS": p, "SPAN": s} for p in (1, 3, 5) for s in (1.5, 2.0, 2.5, 3.0)]
     + [{"AWAY": a} for a in (1.0, 4.0)]
     + [{"RECENT": r} for r in (0.05, 0.2)]
-    + [{"CUT": c} for c in (3.0, 6.0, np.inf)]
+    + [{"CUT": c} for c in (3.0, 4.0, 6.0, np.inf)]
 )
 CLOSE = np.arange(0.3, 0.97, 0.04).round(2)  # prefixes that do not step over what follows a cut
 SINCE = np.array([0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])  # parts of a prefix, lower edges of bins

@@ -21,7 +21,7 @@ AWAY = 2.0  # standard deviations of the noise that this may be from the last va
 SPAN = 2.5  # factor within which the later half may correct the drop that all of the prefix says
 RECENT = 0.1  # of a prefix, whose slope goes on
 EXPONENT = 0.5  # of the power law by which it goes on
-CUT = 4.0  # times as fast as at its end: a run that fell so in between has had its rate cut
+CUT = 3.5  # times as fast as at its end: a run that fell so in between has had its rate cut
 PIECES, FEWEST = 20, 4  # of the later half in which this is looked for
 END = 0.025  # of a prefix, that says how fast it falls at its end
 POINTS = 3  # at least, in a piece and for a slope
@@ -135,7 +135,7 @@ def recent_slope(
 
 
 def fastest_fall(runs: Trajectories, starts: Ints, ends: Ints) -> Floats:
-    """The fastest fall between neighbouring pieces of the later half of each slice.
+    """The fastest fall between neighbouring pieces of the later half of each slice, by medians.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def fastest_fall(runs: Trajectories, starts: Ints, ends: Ints) -> Floats:
     Returns
     -------
     numpy.ndarray, shape (n,)
-        Loss per progress, between means of up to twenty pieces of equal progress and three points
-        each as a rule; NaN where there are not four such pieces.
+        Loss per progress, between up to twenty pieces of equal progress and three points each as a
+        rule, so that a single spike is no fall; NaN where there are not four such pieces.
     """
     out = np.full(len(starts), np.nan)
     first = _since(runs, starts, ends, 0.5)
@@ -165,14 +165,22 @@ def fastest_fall(runs: Trajectories, starts: Ints, ends: Ints) -> Floats:
         place = np.nan_to_num((2 * tau / end - 1) * m)
         key = owner * PIECES + np.clip(place, 0, m - 1).astype(np.int64)
         count = np.bincount(key, minlength=len(some) * PIECES)
-        y, x = (
-            (np.bincount(key, values, minlength=len(count)) / count).reshape(-1, PIECES)
-            for values in (runs.loss[rows], tau)
-        )
-        fall = -np.diff(y) / np.diff(x)
+        x = np.bincount(key, tau, minlength=len(count)) / count
+    y = _medians(runs.loss[rows], key, count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fall = -np.diff(y.reshape(-1, PIECES)) / np.diff(x.reshape(-1, PIECES))
     fall = np.where(np.isfinite(fall), fall, -np.inf).max(axis=1)
     out[some] = np.where(np.isfinite(fall), fall, np.nan)
     return out
+
+
+def _medians(values: Floats, key: Ints, count: Ints) -> Floats:
+    """Median of the values of each key, 0 to len(count) - 1; NaN where it has none."""
+    ordered = np.append(values[np.lexsort((values, key))], np.nan)
+    begin = np.cumsum(count) - count
+    low, high = begin + (count - 1) // 2, begin + count // 2
+    middle = (ordered[np.maximum(low, 0)] + ordered[high]) / 2
+    return np.where(count > 0, middle, np.nan)
 
 
 def _since(runs: Trajectories, starts: Ints, ends: Ints, part: float) -> Ints:

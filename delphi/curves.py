@@ -171,7 +171,7 @@ def fit_curves(
     points, within two standard deviations of the last value) less the drop that is left: the median
     of what the fits to all of the prefix say, what the same forms say on its later half (Huber's
     loss; within a factor of 2.5 of that), and how its last tenth goes on if it slows down as
-    tau^-1/2. Where the later half once fell four times as fast as the run does at its end, a step
+    tau^-1/2. Where the later half once fell 3.5 times as fast as the run does at its end, a step
     lies in it, and the drop is the lesser of the first and the third. No learning rate, and nothing
     beyond the prefix, has a part in it.
 

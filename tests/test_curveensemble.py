@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import delphi
-from delphi.curveensemble import median_of, recent_slope
+from delphi.curveensemble import fastest_fall, median_of, recent_slope
 from delphi.trajectories import read_trajectories
 
 
@@ -48,17 +48,36 @@ def by_hand(tau, loss, fits, late):
         ]
     )
     half = min(max(half, whole / 2.5), whole * 2.5)
-    rows = slice(min(np.searchsorted(tau, 0.9 * at), len(tau) - 3), len(tau))
-    line = stats.linregress(tau[rows], loss[rows])
+    line, end = (line_at_the_end(tau, loss, part) for part in (0.1, 0.025))
     goes_on = max(-line.slope, 0) * 2 * at * (1 - np.sqrt(at))
-    most = max(-line.slope + line.stderr, 0) * (1 - at)
-    return stands - min(np.median([whole, half, goes_on]), most)
+    step = fastest(tau, loss) > 3.5 * max(-end.slope + end.stderr, 0)
+    return stands - (min(whole, goes_on) if step else np.median([whole, half, goes_on])), step
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "wsdcon", "multi-step", "cyclic"])
+def line_at_the_end(tau, loss, part):
+    first = min(np.searchsorted(tau, (1 - part) * tau[-1]), len(tau) - 3)
+    return stats.linregress(tau[first:], loss[first:])
+
+
+def fastest(tau, loss):
+    """Between medians of pieces of the later half."""
+    late = tau >= tau[-1] / 2
+    tau, loss = tau[late], loss[late]
+    m = min(len(tau) // 3, 20)
+    if m < 4:
+        return np.nan
+    edges = np.linspace(tau[-1] / 2, tau[-1], m + 1)
+    piece = np.clip(np.searchsorted(edges, tau, side="right") - 1, 0, m - 1)
+    x = [tau[piece == k].mean() for k in range(m)]
+    y = [np.median(loss[piece == k]) for k in range(m)]
+    return max(-np.diff(y) / np.diff(x))
+
+
+@pytest.mark.parametrize("schedule", ["linear", "wsdcon", "multi-step", "cyclic"])
 def test_the_rule_by_hand(schedule):
-    runs = delphi.simulate.scheduled_curves(4, schedules=[schedule], n_points=(20, 90), rng=2)
-    for prefix in (0.3, 0.7):
+    runs = delphi.simulate.scheduled_curves(8, schedules=[schedule], n_points=(40, 90), rng=2)
+    steps = []
+    for prefix in (0.3, 0.5, 0.7):
         fits = delphi.fit_curves(runs, prefixes=[prefix], total="total_steps")
         start = runs[runs["step"] >= prefix / 2 * runs["total_steps"]]
         late = delphi.fit_curves(start, prefixes=[prefix], total="total_steps", losses=["huber"])
@@ -68,8 +87,13 @@ def test_the_rule_by_hand(schedule):
             seen = tau <= prefix + 1e-9
             half = late[(late["run"] == name) & (late["form"] != "")]
             found = own.set_index("method").loc["ensemble", "predicted_final"]
-            slow = by_hand(tau[seen], run["loss"].to_numpy()[seen], own[own["form"] != ""], half)
+            slow, step = by_hand(
+                tau[seen], run["loss"].to_numpy()[seen], own[own["form"] != ""], half
+            )
             assert found == pytest.approx(slow, rel=1e-9)
+            steps.append(step)
+    assert any(steps) or schedule == "linear"  # both branches are seen
+    assert np.mean(steps) < 0.7
 
 
 def test_nothing_beyond_the_prefix_is_read():
@@ -102,15 +126,38 @@ def test_recent_slopes_are_those_of_least_squares():
     )
     runs = read_trajectories(frame)
     starts, ends = np.array([0, 0, 100, 104, 0]), np.array([100, 8, 104, 106, 0])
-    slope, error = recent_slope(runs, starts, ends)
+    slope, error = recent_slope(runs, starts, ends, 0.1)
     for k, rows in enumerate([slice(89, 100), slice(5, 8), slice(101, 104)]):
         line = stats.linregress(runs.tau[rows], runs.loss[rows])
         assert slope[k] == pytest.approx(line.slope, rel=1e-9)
         assert error[k] == pytest.approx(line.stderr, rel=1e-9)
     assert np.isnan(slope[3:]).all()
     same = read_trajectories(frame.assign(step=1).head(10))  # all at one tau
-    slope, _ = recent_slope(same, np.array([0]), np.array([10]))
+    slope, _ = recent_slope(same, np.array([0]), np.array([10]), 0.1)
     assert np.isnan(slope).all()
+
+
+def test_the_fastest_fall_is_a_step_and_not_a_spike():
+    tau = np.arange(1, 201) / 200
+    smooth = 3 - 0.5 * tau
+    spike = smooth.copy()
+    spike[150] += 2
+    frame = pd.DataFrame(
+        {
+            "run": np.repeat(["a smooth", "b spike", "c step", "d few"], [200, 200, 200, 20]),
+            "step": np.concatenate((np.tile(np.arange(1, 201), 3), np.arange(1, 21))),
+            "loss": np.concatenate((smooth, spike, smooth - (tau > 0.75), smooth[:20])),
+        }
+    )
+    runs = read_trajectories(frame)
+    found = fastest_fall(runs, runs.offsets[:-1], runs.offsets[1:])
+    assert found[:2] == pytest.approx([0.5, 0.5], rel=0.1)
+    assert found[2] == pytest.approx(40, rel=0.2)  # 1 within a twentieth of a half
+    assert np.isnan(found[3])
+    for k, name in enumerate(("a smooth", "b spike", "c step")):
+        run = frame[frame["run"] == name]
+        assert found[k] == pytest.approx(fastest(run["step"].to_numpy() / 200, run["loss"].values))
+    assert np.isnan(fastest_fall(runs, np.array([5]), np.array([5]))).all()
 
 
 def test_medians_of_what_is_finite():
