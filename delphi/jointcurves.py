@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from . import _core
 from .arrays import checked_level, floats, frame_columns
+from .curveensemble import LEVEL_POINTS
 from .curves import (
     _MODELS,
     FORMS,
-    LEVEL_POINTS,
     LOSSES,
     PREFIXES,
     ROUNDING,
