@@ -6,6 +6,7 @@
 #include "../base/lm.h"
 #include "curvescan.h"
 #include "richards_residuals.h"
+#include "richardsprofile.h"
 
 #define SHORT_STEPS 12
 #define MEDIUM_STEPS 40
@@ -25,7 +26,9 @@
 #define VAGUE 0.25
 #define EDGE 0.05    /* share of the rise at either end that is no slope */
 #define MOST_SHOWN 8 /* points on the slope that settle where it is */
-#define SHAPE_BITS 7 /* k, x0 and v */
+#define SHAPE_RUNGS 10 /* of the profile over ln v */
+#define CEILING_RUNGS 5
+#define MOST_PROFILES 4 /* looks along the profile that find something better */
 
 enum { LN_K, X0, LN_V, CEILING, N_COEFFICIENTS };
 
@@ -214,10 +217,13 @@ shown_by_points(const task *t, const dph_lm_result *fit)
     double k = exp(fit->theta[LN_K]);
     double v = exp(fit->theta[LN_V]);
     double low = dph_richards_x(EDGE, k, fit->theta[X0], v, 0, 1);
+    double half = dph_richards_x(0.5, k, fit->theta[X0], v, 0, 1);
     double high = dph_richards_x(1 - EDGE, k, fit->theta[X0], v, 0, 1);
+    uint32_t free_bits = (UINT32_C(1) << t->n_free) - 1;
     int on_slope = 0;
 
-    if (fit->ending != DPH_LM_SHARP || ((fit->at_lo | fit->at_hi) & SHAPE_BITS) != 0) {
+    if (fit->ending != DPH_LM_SHARP || ((fit->at_lo | fit->at_hi) & free_bits) != 0 ||
+        !(half > t->x.min && half < t->x.max)) {
         return 0;
     }
     for (int64_t i = 0; i < t->data.n; i++) {
@@ -363,6 +369,7 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
     minima m = {.n = 0, .first_shape = NAN};
     int n_starts =
         dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total, 1, starts);
+    dph_lm_result best;
     int n_finalists = 1;
 
     if (!explore(t, starts, n_starts < QUICK_STARTS ? n_starts : QUICK_STARTS, options, &m)) {
@@ -385,7 +392,19 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
         }
     }
     *n_refined = m.n;
-    return lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
+    best = lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
+    if (isfinite(best.rss) && !shown_by_points(t, &best)) {
+        for (int i = 0; i < MOST_PROFILES && !stopped(options); i++) {
+            int better = dph_richards_profile(&t->problem, LN_V, SHAPE_RUNGS, t->scratch, &best);
+
+            better |= dph_richards_profile(&t->problem, CEILING, CEILING_RUNGS, t->scratch, &best);
+            if (!better) {
+                break;
+            }
+            go_on(t, &best, LONG_STEPS, TOLERANCE);
+        }
+    }
+    return best;
 }
 
 static int32_t
