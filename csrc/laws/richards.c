@@ -232,7 +232,7 @@ shown_by_points(const task *t, const dph_lm_result *fit)
     return on_slope >= MOST_SHOWN;
 }
 
-#define MOST_FOUND (QUICK_STARTS + DPH_SCAN_STARTS + CORNERS)
+#define MOST_FOUND (QUICK_STARTS + 2 * DPH_SCAN_STARTS + CORNERS)
 
 /* Minima found so far, and how far the best of them agree. */
 typedef struct {
@@ -304,6 +304,36 @@ explore(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_
         }
     }
     return 0;
+}
+
+/* The same from every start with k and v at first held where the scan has them: the place and the
+ * height come first, so that curves at the steep end of the box are not left on the way to them. */
+static void
+explore_held(task *t, const dph_scan_start *starts, int n_starts,
+             const dph_richards_options *options, minima *m)
+{
+    for (int s = 0; s < n_starts && !stopped(options); s++) {
+        double theta[N_COEFFICIENTS] = {starts[s].ln_k, starts[s].x0, starts[s].ln_v,
+                                        starts[s].ceiling};
+        double lo[N_COEFFICIENTS] = {theta[LN_K], t->lo[X0], theta[LN_V], t->lo[CEILING]};
+        double hi[N_COEFFICIENTS] = {theta[LN_K], t->hi[X0], theta[LN_V], t->hi[CEILING]};
+        dph_lm_problem held = t->problem;
+        dph_lm_result one;
+
+        if (theta[LN_K] < t->hi[LN_K]) {
+            continue;
+        }
+        held.lo = lo;
+        held.hi = hi;
+        dph_lm(&held, theta, SHORT_STEPS, ROUGH, t->scratch, &one);
+        if (!isfinite(one.rss)) {
+            continue;
+        }
+        go_on(t, &one, SHORT_STEPS, ROUGH);
+        if (isfinite(one.rss)) {
+            add(m, t, &one, starts[s].ln_v);
+        }
+    }
 }
 
 /* Starts in corners of the box, for rises of which the data are one end. */
@@ -378,6 +408,7 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
         t->data.at[0] = NAN; /* the scan used its arrays */
         corner_starts(t, starts + n_starts);
         if (!explore(t, starts, n_starts + CORNERS, options, &m)) {
+            explore_held(t, starts, n_starts, options, &m);
             minima sure = {.n = 0, .first_shape = NAN};
 
             for (int s = 0; s < m.n && !stopped(options); s++) {
