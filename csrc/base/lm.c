@@ -183,21 +183,23 @@ full_rank(const state *s)
     return 1;
 }
 
-/* Rotate one row into the triangle T z = -rhs of m columns. */
-static void
-rotate_in(double *T, double *z, int m, double *row, double rest)
+/* Rotate one row, zero before first, into the triangle T of m columns and its right side z. */
+static inline void
+rotate_in(double *T, double *z, int m, int first, double *row, double rest)
 {
-    for (int j = 0; j < m; j++) {
-        double length = sqrt(T[j * m + j] * T[j * m + j] + row[j] * row[j]);
+    for (int j = first; j < m; j++) {
+        double inverse = 0;
         double c = 0;
         double sn = 0;
         double zj = z[j];
 
-        if (row[j] == 0) {
+        inverse = T[j * m + j] * T[j * m + j] + row[j] * row[j];
+        if (row[j] == 0 || inverse == 0) {
             continue;
         }
-        c = T[j * m + j] / length;
-        sn = row[j] / length;
+        inverse = 1 / sqrt(inverse);
+        c = T[j * m + j] * inverse;
+        sn = row[j] * inverse;
         for (int i = j; i < m; i++) {
             double t = T[j * m + i];
 
@@ -249,14 +251,14 @@ damped_step(const state *s, double damping, uint32_t held, double *step)
             for (int k = 0; k < left; k++) {
                 row[k] = places[k] >= i ? s->R[i * m + places[k]] : 0;
             }
-            rotate_in(T, z, left, row, rest);
+            rotate_in(T, z, left, 0, row, rest);
         }
     }
     for (int k = 0; damping > 0 && k < left; k++) {
         double row[DPH_LM_MAX] = {0};
 
         row[k] = sqrt(damping);
-        rotate_in(T, z, left, row, 0);
+        rotate_in(T, z, left, k, row, 0);
     }
     for (int k = left - 1; k >= 0; k--) {
         double sum = -z[k];
@@ -507,8 +509,12 @@ dph_lm_polish(const dph_lm_problem *problem, int max_steps, double *scratch, dph
             result->shift = fmax(result->shift, fabs(step[k] / s.scale[j] / result->theta[j]));
         }
         /* At rounding level the steps stop shrinking; in units of |r| a step of 1e-16 is none. */
-        if (!(length < 0.9 * last) || (move(&s, result->theta, 0, step, theta), !moved(problem, result->theta, theta)) ||
-            !linearise(&s, theta, 0) || !(s.ss <= result->rss * (1 + 1e-10)) || !full_rank(&s)) {
+        if (!(length < 0.9 * last)) {
+            break;
+        }
+        move(&s, result->theta, 0, step, theta);
+        if (!moved(problem, result->theta, theta) || !linearise(&s, theta, 0) ||
+            !(s.ss <= result->rss * (1 + 1e-10)) || !full_rank(&s)) {
             break;
         }
         last = length;

@@ -24,8 +24,9 @@
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
-#define EDGE 0.05    /* share of the rise at either end that is no slope */
-#define MOST_SHOWN 8 /* points on the slope that settle where it is */
+#define EDGE 0.05      /* share of the rise at either end that is no slope */
+#define MOST_SHOWN 8   /* points on the slope that settle where it is */
+#define MOST_SPREAD 2  /* standard error of ln v at which the points settle the shape */
 #define SHAPE_RUNGS 10 /* of the profile over ln v */
 #define CEILING_RUNGS 5
 #define MOST_PROFILES 4 /* looks along the profile that find something better */
@@ -209,8 +210,9 @@ prepare(task *t)
                                   .noise = ROUNDING * sqrt(level)};
 }
 
-/* Whether a minimum is sharp, inside the box, and has enough points on its slope: a curve that
- * passes between two points, or ends at a bound, has rivals elsewhere that fit about as well. */
+/* Whether a minimum is sharp, inside the box, and has half height and enough points on its slope
+ * among the points: a curve that passes between two points, or ends at a bound, has rivals
+ * elsewhere that fit about as well. */
 static int
 shown_by_points(const task *t, const dph_lm_result *fit)
 {
@@ -232,7 +234,20 @@ shown_by_points(const task *t, const dph_lm_result *fit)
     return on_slope >= MOST_SHOWN;
 }
 
-#define MOST_FOUND (QUICK_STARTS + 2 * DPH_SCAN_STARTS + CORNERS)
+/* Whether the standard errors of such a minimum are small: the ends of a wide valley may be lower
+ * than its middle. */
+static int
+narrow(const task *t, const dph_lm_result *fit)
+{
+    double se[N_COEFFICIENTS];
+    double variance = t->data.problems != NULL ? 1 : NAN;
+
+    return dph_lm_errors(&t->problem, fit, variance, t->scratch, se) == DPH_OK &&
+           se[LN_V] <= MOST_SPREAD &&
+           !(se[CEILING] > VAGUE * (fit->theta[CEILING] - t->data.floor));
+}
+
+#define MOST_FOUND (QUICK_STARTS + DPH_SCAN_STARTS + CORNERS)
 
 /* Minima found so far, and how far the best of them agree. */
 typedef struct {
@@ -304,36 +319,6 @@ explore(task *t, const dph_scan_start *starts, int n_starts, const dph_richards_
         }
     }
     return 0;
-}
-
-/* The same from every start with k and v at first held where the scan has them: the place and the
- * height come first, so that curves at the steep end of the box are not left on the way to them. */
-static void
-explore_held(task *t, const dph_scan_start *starts, int n_starts,
-             const dph_richards_options *options, minima *m)
-{
-    for (int s = 0; s < n_starts && !stopped(options); s++) {
-        double theta[N_COEFFICIENTS] = {starts[s].ln_k, starts[s].x0, starts[s].ln_v,
-                                        starts[s].ceiling};
-        double lo[N_COEFFICIENTS] = {theta[LN_K], t->lo[X0], theta[LN_V], t->lo[CEILING]};
-        double hi[N_COEFFICIENTS] = {theta[LN_K], t->hi[X0], theta[LN_V], t->hi[CEILING]};
-        dph_lm_problem held = t->problem;
-        dph_lm_result one;
-
-        if (theta[LN_K] < t->hi[LN_K]) {
-            continue;
-        }
-        held.lo = lo;
-        held.hi = hi;
-        dph_lm(&held, theta, SHORT_STEPS, ROUGH, t->scratch, &one);
-        if (!isfinite(one.rss)) {
-            continue;
-        }
-        go_on(t, &one, SHORT_STEPS, ROUGH);
-        if (isfinite(one.rss)) {
-            add(m, t, &one, starts[s].ln_v);
-        }
-    }
 }
 
 /* Starts in corners of the box, for rises of which the data are one end. */
@@ -408,7 +393,6 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
         t->data.at[0] = NAN; /* the scan used its arrays */
         corner_starts(t, starts + n_starts);
         if (!explore(t, starts, n_starts + CORNERS, options, &m)) {
-            explore_held(t, starts, n_starts, options, &m);
             minima sure = {.n = 0, .first_shape = NAN};
 
             for (int s = 0; s < m.n && !stopped(options); s++) {
@@ -424,7 +408,7 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
     }
     *n_refined = m.n;
     best = lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
-    if (isfinite(best.rss) && !shown_by_points(t, &best)) {
+    if (isfinite(best.rss) && !(shown_by_points(t, &best) && narrow(t, &best))) {
         for (int i = 0; i < MOST_PROFILES && !stopped(options); i++) {
             int better = dph_richards_profile(&t->problem, LN_V, SHAPE_RUNGS, t->scratch, &best);
 
