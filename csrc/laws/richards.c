@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "../base/column.h"
+#include "../base/distributions.h"
 #include "../base/lm.h"
 #include "curvescan.h"
 #include "richards_residuals.h"
@@ -24,6 +25,9 @@
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
+#define SURE 8 /* standard errors to that distance at which no profile is needed */
+#define PROFILE_LEVEL 0.995
+#define PROFILE_OFFSET 0.02 /* relative offset: the sum to a thousandth */
 #define EDGE 0.05      /* share of the rise at either end that is no slope */
 #define MOST_SHOWN 8   /* points on the slope that settle where it is */
 #define MOST_SPREAD 2  /* standard error of ln v at which the points settle the shape */
@@ -422,6 +426,33 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
     return best;
 }
 
+/* Whether a ceiling a quarter of the rise away fits about as well: inside the 99% interval of the
+ * profile likelihood, which a standard error says only of a ceiling that is known far better. */
+static int
+vague_ceiling(const task *t, const dph_lm_result *best, const dph_richards *fit)
+{
+    double away = VAGUE * (fit->ceiling - fit->floor);
+    double spare = (double)(t->data.n - t->n_free);
+    double variance = best->rss / spare;
+    double value = fit->ceiling + away;
+    double limit = 0;
+    dph_lm_result other;
+
+    if (t->n_free < N_COEFFICIENTS || fit->se_ceiling > away) {
+        return t->n_free == N_COEFFICIENTS;
+    }
+    /* Below the ceiling are the points; only where there is no room above is that the open side. */
+    value = value <= t->hi[CEILING] ? value : fit->ceiling - away;
+    if (spare < 1 || t->guess != NULL || SURE * fit->se_ceiling < away || value < t->lo[CEILING]) {
+        return 0;
+    }
+    variance = t->data.problems != NULL ? fmax(variance, 1) : variance;
+    limit = dph_t_quantile(PROFILE_LEVEL, spare);
+    limit = best->rss + variance * limit * limit;
+    dph_richards_held(&t->problem, CEILING, value, PROFILE_OFFSET, t->scratch, best, &other);
+    return other.rss <= limit;
+}
+
 static int32_t
 judge(const task *t, const dph_lm_result *best, const dph_richards *fit, double slope, int rank)
 {
@@ -434,9 +465,7 @@ judge(const task *t, const dph_lm_result *best, const dph_richards *fit, double 
     }
     status |= t->x.max < fit->x_half ? DPH_W_NONE_ABOVE_HALF : 0;
     status |= t->x.min > fit->x_half ? DPH_W_NONE_BELOW_HALF : 0;
-    status |= t->n_free == 4 && fit->se_ceiling > VAGUE * (fit->ceiling - fit->floor)
-                  ? DPH_W_CEILING_VAGUE
-                  : 0;
+    status |= vague_ceiling(t, best, fit) ? DPH_W_CEILING_VAGUE : 0;
     status |= rank != DPH_OK || (best->ending != DPH_LM_SHARP && !(best->offset <= VALLEY))
                   ? DPH_W_VALLEY
                   : 0;

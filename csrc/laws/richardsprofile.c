@@ -45,11 +45,36 @@ seen_half(const dph_richards_data *data, const double *theta)
     return fmin(fmax(half, lo), hi);
 }
 
+void
+dph_richards_held(const dph_lm_problem *problem, int which, double value, double tolerance,
+                  double *scratch, const dph_lm_result *best, dph_lm_result *out)
+{
+    const dph_richards_data *data = problem->ctx;
+    double lo[N_COEFFICIENTS];
+    double hi[N_COEFFICIENTS];
+    double start[N_COEFFICIENTS];
+    dph_lm_problem held = *problem;
+
+    for (int j = 0; j < N_COEFFICIENTS; j++) {
+        lo[j] = j == which ? value : problem->lo[j];
+        hi[j] = j == which ? value : problem->hi[j];
+        start[j] = best->theta[j];
+    }
+    if (which == LN_V) {
+        reshape(best->theta, value, seen_half(data, best->theta), data->floor, start);
+    }
+    for (int j = 0; j < N_COEFFICIENTS; j++) {
+        start[j] = isfinite(start[j]) ? start[j] : best->theta[j];
+    }
+    held.lo = lo;
+    held.hi = hi;
+    dph_lm(&held, start, RUNG_STEPS, tolerance, scratch, out);
+}
+
 int
 dph_richards_profile(const dph_lm_problem *problem, int which, int n_rungs, double *scratch,
                      dph_lm_result *best)
 {
-    const dph_richards_data *data = problem->ctx;
     double step = (problem->hi[which] - problem->lo[which]) / n_rungs;
     double from = best->theta[which];
     dph_lm_result lowest = *best;
@@ -65,38 +90,20 @@ dph_richards_profile(const dph_lm_problem *problem, int which, int n_rungs, doub
         rung[0] = *best;
         for (int i = 1; i <= n; i++) {
             double value = i == n ? end : from + way * i * step;
-            double lo[N_COEFFICIENTS];
-            double hi[N_COEFFICIENTS];
-            double start[N_COEFFICIENTS];
-            dph_lm_problem held = *problem;
 
-            for (int j = 0; j < N_COEFFICIENTS; j++) {
-                lo[j] = j == which ? value : problem->lo[j];
-                hi[j] = j == which ? value : problem->hi[j];
-                start[j] = rung[i - 1].theta[j];
-            }
-            if (which == LN_V) {
-                reshape(rung[i - 1].theta, value, seen_half(data, rung[i - 1].theta), data->floor,
-                        start);
-            }
-            for (int j = 0; j < N_COEFFICIENTS; j++) {
-                start[j] = isfinite(start[j]) ? start[j] : rung[i - 1].theta[j];
-            }
-            held.lo = lo;
-            held.hi = hi;
-            dph_lm(&held, start, RUNG_STEPS, ROUGH, scratch, &rung[i]);
+            dph_richards_held(problem, which, value, ROUGH, scratch, &rung[i - 1], &rung[i]);
             if (!isfinite(rung[i].rss)) {
                 n = i - 1;
             }
         }
         for (int i = 1; i <= n; i++) {
+            dph_lm_result found;
+
             /* the first rung may be on the slope of the start's own valley */
             if ((i > 1 && rung[i].rss > rung[i - 1].rss) ||
                 (i < n && rung[i].rss > rung[i + 1].rss)) {
                 continue;
             }
-            dph_lm_result found;
-
             dph_lm(problem, rung[i].theta, START_STEPS, ROUGH, scratch, &found);
             if (found.rss < lowest.rss * (1 - LOWER)) {
                 lowest = found;

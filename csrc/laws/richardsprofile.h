@@ -21,4 +21,9 @@
 int dph_richards_profile(const dph_lm_problem *problem, int which, int n_rungs, double *scratch,
                          dph_lm_result *best);
 
+/* The minimum with parameter which held at value, followed from best to a relative offset of
+ * tolerance in a few steps. */
+void dph_richards_held(const dph_lm_problem *problem, int which, double value, double tolerance,
+                       double *scratch, const dph_lm_result *best, dph_lm_result *out);
+
 #endif
