@@ -245,9 +245,11 @@ def test_caches(caches_dir):
     assert evals["task"].unique().tolist() == [
         "GSM8K 5-Shot", "HumanEval 10-Shot", "MMLU 0-Shot", "MMLU 5-Shot",
     ]  # fmt: skip
-    fits = fit_downstreams(evals)
+    with pytest.warns(FitWarning, match="ceiling_vague"):  # 164 problems, few models near the top
+        fits = fit_downstreams(evals)
     for task, two in fits.items():
         assert two.ok, task
+        assert (two.status == "ok") == (task != "HumanEval 10-Shot")
         assert (two.held_out["hard_error_pct"].abs().iloc[1:] < 20).all(), task
     with pytest.raises(DataError, match=r"none of mmlu\.json"):
         delphi.read_eval_caches(caches_dir / "kl")

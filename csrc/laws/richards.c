@@ -28,10 +28,10 @@
 #define SURE 8 /* standard errors to that distance at which no profile is needed */
 #define PROFILE_LEVEL 0.995
 #define PROFILE_OFFSET 0.02 /* relative offset: the sum to a thousandth */
-#define EDGE 0.05      /* share of the rise at either end that is no slope */
-#define MOST_SHOWN 8   /* points on the slope that settle where it is */
-#define MOST_SPREAD 2  /* standard error of ln v at which the points settle the shape */
-#define SHAPE_RUNGS 10 /* of the profile over ln v */
+#define EDGE 0.05           /* share of the rise at either end that is no slope */
+#define MOST_SHOWN 8        /* points on the slope that settle where it is */
+#define MOST_SPREAD 2       /* standard error of ln v at which the points settle the shape */
+#define SHAPE_RUNGS 10      /* of the profile over ln v */
 #define CEILING_RUNGS 5
 #define MOST_PROFILES 4 /* looks along the profile that find something better */
 
