@@ -166,7 +166,7 @@ class RichardsCurve(HasStatus, HasCard):
 
     def observed(self, p: Column, problems: ArrayLike, rng: np.random.Generator) -> Column:
         """Accuracies that evaluations of ``problems`` would show where the curve says p."""
-        m = np.round(problems).astype(np.int64)
+        m = np.round(np.asarray(problems, dtype=float)).astype(np.int64)
         centre = np.clip(p, 0, 1)
         factor, scatter = self._beyond
         if scatter > 0:
