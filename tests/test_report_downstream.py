@@ -112,7 +112,10 @@ def test_a_wide_file_by_options(evals, tmp_path, capsys):
     assert "both soft and hard" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["--eval-column", "soft"], ["--chance", "x=2"], ["--fit-below", "0"], ["--chance", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [["--eval-column", "soft"], ["--chance", "x=2"], ["--fit-below", "0"], ["--chance", "x"]],
+)
 def test_bad_options_are_named(words, capsys):
     with pytest.raises(SystemExit):
         main(["report", "--evals", "x.csv", *words])
