@@ -25,7 +25,7 @@
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
-#define SURE 8 /* standard errors to that distance at which no profile is needed */
+#define SURE 6 /* standard errors to that distance at which no profile is needed */
 #define PROFILE_LEVEL 0.995
 #define PROFILE_OFFSET 0.02 /* relative offset: the sum to a thousandth */
 #define EDGE 0.05           /* share of the rise at either end that is no slope */
