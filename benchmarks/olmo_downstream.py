@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from delphi import FitWarning, fit_downstreams
+from delphi import FitWarning, fit_downstreams, read_evals
 
 DATA = Path(os.environ.get("DELPHI_DATA", "../shared/data"))
 FILE = DATA / "olmo_ladder" / "ladder_downstream_curves.csv"
@@ -25,32 +25,26 @@ CHANCE = {"boolq": 0.5, "csqa": 0.2, "piqa": 0.5, "socialiqa": 1 / 3, "winogrand
 TOKENS_PER_PARAMETER = 20.0
 
 
+COLUMNS = {
+    "soft": "eval/downstream_bpb/{task}_rc_5shot_bpb",
+    "hard": [
+        "eval/downstream/{task}_rc_5shot_len_norm",
+        "eval/downstream/{task}_rc_5shot_acc",  # a task of two choices has no other
+    ],
+    "model": "run",
+    "step": "_step",
+    "compute": "compute",
+}
+
+
 def evals() -> pd.DataFrame:
-    """The last checkpoint of every run in the columns of `delphi.read_evals`."""
+    """The last checkpoint of every run, C = 6 N D from its tokens and their ratio to 20 N."""
     curves = pd.read_csv(FILE)
-    last = curves.loc[curves.groupby("run")["_step"].idxmax()]
-    tokens = last["throughput/total_tokens"]
-    compute = 6 * tokens**2 / (TOKENS_PER_PARAMETER * last["chinchilla_mult"])
-    frames = []
-    for name in curves.columns:
-        if not name.startswith("eval/downstream_bpb/"):
-            continue
-        task = name.removeprefix("eval/downstream_bpb/").removesuffix("_bpb")
-        hard = next(
-            f"eval/downstream/{task}_{kind}"
-            for kind in ("len_norm", "acc")
-            if f"eval/downstream/{task}_{kind}" in curves.columns
-        )
-        frames.append(
-            pd.DataFrame(
-                {
-                    "task": task.removesuffix("_rc_5shot"), "model": last["run"],
-                    "compute": compute, "soft": last[name], "hard": last[hard],
-                    "n_problems": float("nan"), "pool": False,
-                }
-            )
-        )  # fmt: skip
-    return pd.concat(frames, ignore_index=True)
+    tokens = curves["throughput/total_tokens"]
+    ratio = TOKENS_PER_PARAMETER * curves["chinchilla_mult"]
+    last = tokens.groupby(curves["run"]).transform("max")  # N = D / ratio at the end of the run
+    curves["compute"] = 6 * tokens * last / ratio
+    return read_evals(curves, columns=COLUMNS, pool=False)
 
 
 def forecasts() -> pd.DataFrame:

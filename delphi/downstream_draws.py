@@ -145,9 +145,7 @@ def observed(
 ) -> Column:
     """Accuracies as one more evaluation would show them."""
     if np.isfinite(n_problems):
-        m = round(n_problems)
-        noise = rng.binomial(m, np.clip(hard, 0, 1)) / m - hard
-        return np.clip(hard + np.sqrt(curve.dispersion) * noise, 0, 1)
+        return curve.observed(hard, n_problems, rng)
     spare = max(curve.n - (3 if curve.pinned else 4), 1)
     sd = np.sqrt(curve.sse / spare)
     return np.clip(hard + sd * rng.standard_normal(hard.shape), 0, 1)

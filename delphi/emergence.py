@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ _FITTED = (
     "se_ceiling", "x_half", "x_min", "x_max", "n_starts",
 )  # fmt: skip
 N_BOOT = 1000
+UNDECIDED = 4.0  # difference of twice the log-likelihoods that decides between two noises
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,63 @@ class RichardsCurve(HasStatus, HasCard):
             return 1.0
         return max(1.0, self.deviance / spare)
 
+    @cached_property
+    def _beyond(self) -> tuple[float, float]:
+        """Dispersion (1: none) and even scatter (0: none) that replicates have."""
+        spare = self.n - (3 if self.pinned else 4)
+        if self.dispersion == 1.0 or self.points is None:
+            return 1.0, 0.0
+        x, y, problems = self.points
+        p = (self.predict(x) * problems + 0.5) / (problems + 1)  # never 0 or 1
+        binomial = p * (1 - p) / problems
+        squares = (y - self.predict(x)) ** 2
+        low, high = 0.0, float(squares.sum() / spare)
+        if not np.sum(squares / binomial) > spare:
+            return self.dispersion, 0.0
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            too_small = np.sum(squares / (binomial + middle)) > spare
+            low, high = (middle, high) if too_small else (low, middle)
+
+        def misfit(variance: Column) -> float:
+            return float(np.sum(np.log(variance) + squares / variance))
+
+        against_even = misfit(binomial + high) - misfit(self.dispersion * binomial)
+        return (
+            1.0 if against_even < -UNDECIDED else self.dispersion,
+            0.0 if against_even > UNDECIDED else float(np.sqrt(high)),
+        )
+
+    @property
+    def scatter(self) -> float:
+        """Standard deviation of accuracies about the curve beyond binomial noise, in accuracy.
+
+        More scatter than binomial noise explains may be in proportion to it (`dispersion`; this is
+        0 where the residuals say so) or the same everywhere: then the squared residuals over their
+        variances sum to the degrees of freedom (Paule and Mandel 1982). Where twice the
+        log-likelihoods of the two differ by less than 4, intervals take the larger at each point.
+        0 for least squares.
+        """
+        return self._beyond[1]
+
+    def observed(self, p: Column, problems: ArrayLike, rng: np.random.Generator) -> Column:
+        """Accuracies that evaluations of ``problems`` would show where the curve says p."""
+        m = np.round(np.asarray(problems, dtype=float)).astype(np.int64)
+        centre = np.clip(p, 0, 1)
+        factor, scatter = self._beyond
+        if scatter > 0:
+            variance = np.maximum((factor - 1) * centre * (1 - centre) / m, scatter**2)
+            shifted = centre + np.sqrt(variance) * rng.standard_normal(np.shape(p))
+            return np.asarray(rng.binomial(m, np.clip(shifted, 0, 1)) / m)
+        noise = rng.binomial(m, centre) / m - centre
+        return np.clip(p + np.sqrt(factor) * noise, 0, 1)
+
     def replicates(self, n_boot: int = N_BOOT, rng: Any = 0) -> NDArray[np.void]:
         """Curves refitted to simulated points, as records of the core (``status`` < 0: failed).
 
         With the number of problems known, accuracies are drawn about the curve with binomial noise
-        times `dispersion`; otherwise residuals change sign at random (wild bootstrap; Wu 1986).
+        times `dispersion`, or with binomial noise and `scatter`; otherwise residuals change sign at
+        random (wild bootstrap; Wu 1986).
 
         Raises
         ------
@@ -140,19 +194,17 @@ class RichardsCurve(HasStatus, HasCard):
         x, y, problems = self.points
         centre = self.predict(x)
         if np.isfinite(problems).all():
-            p = np.clip(centre, 0, 1)
-            draws = generator.binomial(np.round(problems).astype(np.int64), p, (n_boot, len(x)))
-            noise = draws / np.round(problems) - p
-            drawn = np.clip(centre + np.sqrt(self.dispersion) * noise, 0, 1)
+            rows = np.broadcast_to(centre, (n_boot, len(x)))
+            drawn = self.observed(rows, np.broadcast_to(problems, rows.shape), generator)
         else:
             signs = generator.choice((-1.0, 1.0), (n_boot, len(x)))
             spare = max(len(x) - (3 if self.pinned else 4), 1)
             drawn = centre + signs * (y - centre) * np.sqrt(len(x) / spare)
-        rows = np.arange(0, drawn.size + 1, len(x))
+        offsets = np.arange(0, drawn.size + 1, len(x))
         return _records(
             np.tile(x, n_boot),
             drawn.ravel(),
-            rows,
+            offsets,
             self.floor,
             self.ceiling if self.pinned else None,
             np.tile(problems, n_boot) if np.isfinite(problems).all() else None,
@@ -250,7 +302,10 @@ class RichardsCurve(HasStatus, HasCard):
             top = f"{self.ceiling:.4g} ({given})"
             lines.append(f"  ceiling {top}, half height at {self.x_half:.4g}")
         if np.isfinite(self.deviance):
-            lines.append(f"  deviance {self.deviance:.4g}, dispersion {self.dispersion:.3g}")
+            scatter = f", scatter {self.scatter:.2g} in accuracy" if self.scatter > 0 else ""
+            lines.append(
+                f"  deviance {self.deviance:.4g}, dispersion {self.dispersion:.3g}{scatter}"
+            )
         return "\n".join([*lines, f"  status: {self.status}"])
 
     def plot(self) -> Any:

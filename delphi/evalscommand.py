@@ -18,6 +18,13 @@ def add_evals(report: argparse.ArgumentParser) -> None:
         "downstream forecasts; may be repeated, and stand without RUNS",
     )  # fmt: skip
     report.add_argument(
+        "--eval-column", type=_named, action="append", default=[], metavar="NAME=COLUMN",
+        help="what a column of the evaluations is called: task, model, compute, soft, hard, "
+        "n_problems, pool, or step (then the last step of each model counts); where every task "
+        "has columns of its own write {task} in the name, as soft=bpb/{task}; soft and hard may be "
+        "repeated, the first that is there counts",
+    )  # fmt: skip
+    report.add_argument(
         "--chance", type=_chance, action="append", default=[], metavar="[TASK=]SHARE",
         help="what chance scores, on one task or on all; known for MMLU, HumanEval and GSM8K",
     )  # fmt: skip
@@ -32,7 +39,13 @@ def analysed(options: argparse.Namespace) -> Any:
     from delphi.evals import read_evals
     from delphi.report.downstream import analyse_evals
 
-    table = read_evals(options.evals if len(options.evals) > 1 else options.evals[0])
+    said: dict[str, list[str]] = {}
+    for name, column in options.eval_column:
+        said.setdefault(name, []).append(column)
+    columns = {name: names if len(names) > 1 else names[0] for name, names in said.items()}
+    table = read_evals(
+        options.evals if len(options.evals) > 1 else options.evals[0], columns=columns
+    )
     named = {task: share for task, share in options.chance if task}
     every = next((share for task, share in reversed(options.chance) if not task), None)
     floor: Any = every
@@ -92,6 +105,13 @@ def _chance(text: str) -> tuple[str, float]:
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form SHARE or TASK=SHARE")
     return task, value
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, sign, column = text.partition("=")
+    if not (name and sign and column):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=COLUMN")
+    return name, column
 
 
 def _flops(text: str) -> float:

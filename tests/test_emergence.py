@@ -138,3 +138,29 @@ def test_results_speak():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         repr(curve)
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_scatter_is_even_or_in_proportion_to_binomial_noise(even):
+    rng = np.random.default_rng(3)
+    x = np.linspace(-1.4, -0.3, 200)
+    m = 20_000
+    p = np.asarray(delphi.richards(x, 8.0, -0.8, 1.0, 0.0, 0.9))
+    binomial = np.sqrt(p * (1 - p) / m)
+    noise = (0.01 if even else 3 * binomial) * rng.standard_normal(200)
+    y = rng.binomial(m, np.clip(p + noise, 0, 1)) / m
+    curve = fit_richards(x, y, floor=0.0, n_problems=m)
+    assert curve.dispersion > 3
+    if even:
+        assert 0.008 < curve.scatter < 0.012
+        assert "scatter" in curve.summary()
+    else:
+        assert curve.scatter == 0
+        assert "scatter" not in curve.summary()
+    p = np.full(20_000, 0.45)
+    shown = curve.observed(p, m, np.random.default_rng(0))
+    expected = np.hypot(0.01, 0.0035) if even else np.sqrt(curve.dispersion) * 0.0035
+    np.testing.assert_allclose(shown.std(), expected, rtol=0.15)
+    clean = fit_richards(x, rng.binomial(m, p[:200] * 0 + curve.predict(x)) / m, floor=0.0,
+                         n_problems=m)  # fmt: skip
+    assert clean.scatter < 0.002

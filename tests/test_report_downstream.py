@@ -91,7 +91,31 @@ def test_chance_and_held_out_by_option(evals, tmp_path, capsys):
     assert {row["task"]: row["chance"] for row in tables["predictability"]}["quiz"] == 0.25
 
 
-@pytest.mark.parametrize("words", [["--chance", "x=2"], ["--fit-below", "0"], ["--chance", "x"]])
+def test_a_wide_file_by_options(evals, tmp_path, capsys):
+    one = evals[(evals["task"] == "MMLU 5-Shot") & ~evals["pool"]]
+    wide = pd.DataFrame(
+        {"run": [f"run {i}" for i in range(len(one))], "flops": one["compute"].to_numpy(),
+         "step": 2, "lp/quiz": one["soft"].to_numpy(), "acc/quiz": one["hard"].to_numpy()}
+    )  # fmt: skip
+    early = wide.assign(step=1, flops=wide["flops"] / 2)
+    file = tmp_path / "wide.csv"
+    pd.concat([early, wide]).to_csv(file, index=False)
+    named = ["soft=lp/{task}", "hard=acc/{task}", "hard=other/{task}", "model=run", "step=step"]
+    args = ["report", "--evals", str(file), "--json", "--quiet", "--chance", "0.25"]
+    for name in named:
+        args += ["--eval-column", name]
+    assert main(args) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["task"] for row in told["tables"]["predictability"]] == ["quiz"]
+    assert f"left out: {len(wide)} (an earlier step)" in told["reading"][-1]
+    assert main(["report", "--evals", str(file), "--eval-column", "soft=nll/{task}"]) == 2
+    assert "both soft and hard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--eval-column", "soft"], ["--chance", "x=2"], ["--fit-below", "0"], ["--chance", "x"]],
+)
 def test_bad_options_are_named(words, capsys):
     with pytest.raises(SystemExit):
         main(["report", "--evals", "x.csv", *words])

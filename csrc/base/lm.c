@@ -183,51 +183,90 @@ full_rank(const state *s)
     return 1;
 }
 
-/* step = argmin |R step + q|^2 + damping |step|^2, by Givens rotations of the damping rows. */
+/* Rotate one row, zero before first, into the triangle T of m columns and its right side z. */
+static inline void
+rotate_in(double *T, double *z, int m, int first, double *row, double rest)
+{
+    for (int j = first; j < m; j++) {
+        double inverse = 0;
+        double c = 0;
+        double sn = 0;
+        double zj = z[j];
+
+        inverse = T[j * m + j] * T[j * m + j] + row[j] * row[j];
+        if (row[j] == 0 || inverse == 0) {
+            continue;
+        }
+        inverse = 1 / sqrt(inverse);
+        c = T[j * m + j] * inverse;
+        sn = row[j] * inverse;
+        for (int i = j; i < m; i++) {
+            double t = T[j * m + i];
+
+            T[j * m + i] = c * t + sn * row[i];
+            row[i] = c * row[i] - sn * t;
+        }
+        z[j] = c * zj + sn * rest;
+        rest = c * rest - sn * zj;
+    }
+}
+
+/* step = argmin |R step + q|^2 + damping |step|^2, by Givens rotations of the damping rows; with
+ * step[k] as it is for the bits k of held. */
 static void
-damped_step(const state *s, double damping, double *step)
+damped_step(const state *s, double damping, uint32_t held, double *step)
 {
     int m = s->n_free;
+    int places[DPH_LM_MAX];
+    int left = 0;
     double T[DPH_LM_MAX * DPH_LM_MAX];
     double z[DPH_LM_MAX];
 
-    for (int i = 0; i < m * m; i++) {
-        T[i] = s->R[i];
+    for (int k = 0; k < m; k++) {
+        if ((held >> k & 1) == 0) {
+            places[left++] = k;
+        }
     }
-    for (int i = 0; i < m; i++) {
-        z[i] = s->q[i];
+    if (left == m) {
+        for (int i = 0; i < m * m; i++) {
+            T[i] = s->R[i];
+        }
+        for (int i = 0; i < m; i++) {
+            z[i] = s->q[i];
+        }
+    } else {
+        for (int i = 0; i < left * left; i++) {
+            T[i] = 0;
+        }
+        for (int i = 0; i < left; i++) {
+            z[i] = 0;
+        }
+        for (int i = 0; i < m; i++) {
+            double row[DPH_LM_MAX];
+            double rest = s->q[i];
+
+            for (int k = i; k < m; k++) {
+                rest += (held >> k & 1) != 0 ? s->R[i * m + k] * step[k] : 0;
+            }
+            for (int k = 0; k < left; k++) {
+                row[k] = places[k] >= i ? s->R[i * m + places[k]] : 0;
+            }
+            rotate_in(T, z, left, 0, row, rest);
+        }
     }
-    for (int k = 0; damping > 0 && k < m; k++) {
+    for (int k = 0; damping > 0 && k < left; k++) {
         double row[DPH_LM_MAX] = {0};
-        double rest = 0;
 
         row[k] = sqrt(damping);
-        for (int j = k; j < m; j++) {
-            double length = sqrt(T[j * m + j] * T[j * m + j] + row[j] * row[j]);
-            double c = T[j * m + j] / length;
-            double sn = row[j] / length;
-            double zj = z[j];
-
-            if (row[j] == 0) {
-                continue;
-            }
-            for (int i = j; i < m; i++) {
-                double t = T[j * m + i];
-
-                T[j * m + i] = c * t + sn * row[i];
-                row[i] = c * row[i] - sn * t;
-            }
-            z[j] = c * zj + sn * rest;
-            rest = c * rest - sn * zj;
-        }
+        rotate_in(T, z, left, k, row, 0);
     }
-    for (int k = m - 1; k >= 0; k--) {
+    for (int k = left - 1; k >= 0; k--) {
         double sum = -z[k];
 
-        for (int j = k + 1; j < m; j++) {
-            sum -= T[k * m + j] * step[j];
+        for (int j = k + 1; j < left; j++) {
+            sum -= T[k * left + j] * step[places[j]];
         }
-        step[k] = T[k * m + k] != 0 ? sum / T[k * m + k] : 0;
+        step[places[k]] = T[k * left + k] != 0 ? sum / T[k * left + k] : 0;
     }
 }
 
@@ -294,14 +333,15 @@ note_bounds(const state *s, dph_lm_result *out)
     }
 }
 
-/* Move by a step in scaled free coordinates, projected onto the box; step becomes what was done,
- * its straight part where the box does not shorten it. */
-static int
-move(const state *s, const double *theta, double *step, double *to)
+/* Move by a step in scaled free coordinates; entries of held end on the bound they aim at, and
+ * the others are projected onto the box. step becomes what was done, its straight part where the
+ * box does not shorten it. Returns the bits of the entries that the box shortened. */
+static uint32_t
+move(const state *s, const double *theta, uint32_t held, double *step, double *to)
 {
     const dph_lm_problem *p = s->problem;
     double straight[DPH_LM_MAX] = {0};
-    int moved = 0;
+    uint32_t shortened = 0;
 
     for (int k = 0; k < s->n_free; k++) {
         int j = s->free[k];
@@ -314,21 +354,55 @@ move(const state *s, const double *theta, double *step, double *to)
     if (p->retract != NULL) {
         p->retract(theta, straight, to, p->ctx);
     }
-    for (int j = 0; j < p->n_params; j++) {
+    for (int k = 0, j = 0; j < p->n_params; j++) {
+        int is_free = k < s->n_free && s->free[k] == j;
+        int is_held = is_free && (held >> k & 1) != 0;
         double end = straight[j] != 0 ? into_box(p, j, to[j]) : theta[j];
 
+        if (is_held) {
+            end = straight[j] < 0 ? lower(p, j) : straight[j] > 0 ? upper(p, j) : theta[j];
+        } else if (is_free && end != to[j] && straight[j] != 0) {
+            shortened |= UINT32_C(1) << k;
+        }
         if (p->retract == NULL || end != to[j]) {
             straight[j] = end - theta[j];
         }
         to[j] = end;
-        moved |= end != theta[j];
+        k += is_free;
     }
     for (int k = 0; k < s->n_free; k++) {
         int j = s->free[k];
 
         step[k] = straight[j] * (s->scale[j] > 0 ? s->scale[j] : 1);
     }
-    return moved;
+    return shortened;
+}
+
+static int
+moved(const dph_lm_problem *p, const double *theta, const double *to)
+{
+    for (int j = 0; j < p->n_params; j++) {
+        if (to[j] != theta[j]) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The damped step, in which a parameter that would leave the box goes to its bound and the others
+ * make the best of that: a step that is only projected leaves a narrow valley. */
+static int
+step_in_box(const state *s, const double *theta, double damping, double *step, double *to)
+{
+    uint32_t held = 0;
+    uint32_t shortened = 0;
+
+    damped_step(s, damping, held, step);
+    while ((shortened = move(s, theta, held, step, to)) != 0) {
+        held |= shortened;
+        damped_step(s, damping, held, step);
+    }
+    return moved(s->problem, theta, to);
 }
 
 /* One accepted step, or 0 where no damping finds one. */
@@ -344,8 +418,7 @@ advance(state *s, dph_lm_result *out, double *damping, double *gained)
         double gain = 0;
         double expected = 0;
 
-        damped_step(s, *damping, step);
-        if (!move(s, out->theta, step, to)) {
+        if (!step_in_box(s, out->theta, *damping, step, to)) {
             return 0;
         }
         expected = predicted_gain(s, step);
@@ -427,7 +500,7 @@ dph_lm_polish(const dph_lm_problem *problem, int max_steps, double *scratch, dph
         double step[DPH_LM_MAX] = {0};
         double length = 0;
 
-        damped_step(&s, 0, step);
+        damped_step(&s, 0, 0, step);
         length = sqrt(dot(step, step, s.n_free));
         result->shift = 0;
         for (int k = 0; k < s.n_free; k++) {
@@ -436,8 +509,12 @@ dph_lm_polish(const dph_lm_problem *problem, int max_steps, double *scratch, dph
             result->shift = fmax(result->shift, fabs(step[k] / s.scale[j] / result->theta[j]));
         }
         /* At rounding level the steps stop shrinking; in units of |r| a step of 1e-16 is none. */
-        if (!(length < 0.9 * last) || !move(&s, result->theta, step, theta) ||
-            !linearise(&s, theta, 0) || !(s.ss <= result->rss * (1 + 1e-10)) || !full_rank(&s)) {
+        if (!(length < 0.9 * last)) {
+            break;
+        }
+        move(&s, result->theta, 0, step, theta);
+        if (!moved(problem, result->theta, theta) || !linearise(&s, theta, 0) ||
+            !(s.ss <= result->rss * (1 + 1e-10)) || !full_rank(&s)) {
             break;
         }
         last = length;

@@ -5,7 +5,7 @@
 #include "../base/vecexp.h"
 #include "../base/veclog.h"
 
-#define MOST_HALVES 40
+#define MOST_HALVES 160
 #define N_SHAPES 4
 #define QUICK_SHAPES 2 /* the first of them */
 #define QUICK_FIRST 2  /* steepnesses of the quick scan */
@@ -147,7 +147,8 @@ dph_scan_curves(const dph_richards_data *data, const double *weights, const doub
     for (int s = quick ? QUICK_FIRST : 0; s < (quick ? QUICK_LAST + 1 : N_STEEP); s++) {
         double k = within(steepness[s] / width, box[0], box[4]);
         double ln_k = log(k);
-        int n_halves = s == 0 ? N_FLAT : (int)within(0.35 * k * width + 5, 6, MOST_HALVES);
+        int n_halves =
+            s == 0 ? N_FLAT : (int)within((quick ? 0.35 : 3) * k * width + 5, 6, MOST_HALVES);
 
         if (k == last_k) {
             continue;

@@ -3,9 +3,11 @@
 #include <math.h>
 
 #include "../base/column.h"
+#include "../base/distributions.h"
 #include "../base/lm.h"
 #include "curvescan.h"
 #include "richards_residuals.h"
+#include "richardsprofile.h"
 
 #define SHORT_STEPS 12
 #define MEDIUM_STEPS 40
@@ -23,9 +25,15 @@
 #define EASY 0.2       /* share of the variance left at which two equal answers settle it */
 #define ROUNDING 1e-15 /* residuals of this share of the data are exact */
 #define VAGUE 0.25
-#define EDGE 0.05    /* share of the rise at either end that is no slope */
-#define MOST_SHOWN 8 /* points on the slope that settle where it is */
-#define SHAPE_BITS 7 /* k, x0 and v */
+#define SURE 6 /* standard errors to that distance at which no profile is needed */
+#define PROFILE_LEVEL 0.995
+#define PROFILE_OFFSET 0.02 /* relative offset: the sum to a thousandth */
+#define EDGE 0.05           /* share of the rise at either end that is no slope */
+#define MOST_SHOWN 8        /* points on the slope that settle where it is */
+#define MOST_SPREAD 2       /* standard error of ln v at which the points settle the shape */
+#define SHAPE_RUNGS 10      /* of the profile over ln v */
+#define CEILING_RUNGS 5
+#define MOST_PROFILES 4 /* looks along the profile that find something better */
 
 enum { LN_K, X0, LN_V, CEILING, N_COEFFICIENTS };
 
@@ -206,24 +214,41 @@ prepare(task *t)
                                   .noise = ROUNDING * sqrt(level)};
 }
 
-/* Whether a minimum is sharp, inside the box, and has enough points on its slope: a curve that
- * passes between two points, or ends at a bound, has rivals elsewhere that fit about as well. */
+/* Whether a minimum is sharp, inside the box, and has half height and enough points on its slope
+ * among the points: a curve that passes between two points, or ends at a bound, has rivals
+ * elsewhere that fit about as well. */
 static int
 shown_by_points(const task *t, const dph_lm_result *fit)
 {
     double k = exp(fit->theta[LN_K]);
     double v = exp(fit->theta[LN_V]);
     double low = dph_richards_x(EDGE, k, fit->theta[X0], v, 0, 1);
+    double half = dph_richards_x(0.5, k, fit->theta[X0], v, 0, 1);
     double high = dph_richards_x(1 - EDGE, k, fit->theta[X0], v, 0, 1);
+    uint32_t free_bits = (UINT32_C(1) << t->n_free) - 1;
     int on_slope = 0;
 
-    if (fit->ending != DPH_LM_SHARP || ((fit->at_lo | fit->at_hi) & SHAPE_BITS) != 0) {
+    if (fit->ending != DPH_LM_SHARP || ((fit->at_lo | fit->at_hi) & free_bits) != 0 ||
+        !(half > t->x.min && half < t->x.max)) {
         return 0;
     }
     for (int64_t i = 0; i < t->data.n; i++) {
         on_slope += t->data.x[i] > low && t->data.x[i] < high;
     }
     return on_slope >= MOST_SHOWN;
+}
+
+/* Whether the standard errors of such a minimum are small: the ends of a wide valley may be lower
+ * than its middle. */
+static int
+narrow(const task *t, const dph_lm_result *fit)
+{
+    double se[N_COEFFICIENTS];
+    double variance = t->data.problems != NULL ? 1 : NAN;
+
+    return dph_lm_errors(&t->problem, fit, variance, t->scratch, se) == DPH_OK &&
+           se[LN_V] <= MOST_SPREAD &&
+           !(se[CEILING] > VAGUE * (fit->theta[CEILING] - t->data.floor));
 }
 
 #define MOST_FOUND (QUICK_STARTS + DPH_SCAN_STARTS + CORNERS)
@@ -363,6 +388,7 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
     minima m = {.n = 0, .first_shape = NAN};
     int n_starts =
         dph_scan_curves(&t->data, t->weights, t->box, t->x.min, t->x.max, t->total, 1, starts);
+    dph_lm_result best;
     int n_finalists = 1;
 
     if (!explore(t, starts, n_starts < QUICK_STARTS ? n_starts : QUICK_STARTS, options, &m)) {
@@ -385,7 +411,46 @@ search(task *t, const dph_richards_options *options, int32_t *n_refined)
         }
     }
     *n_refined = m.n;
-    return lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
+    best = lowest(t, &m, n_finalists, LONG_STEPS, TOLERANCE, options);
+    if (isfinite(best.rss) && !(shown_by_points(t, &best) && narrow(t, &best))) {
+        for (int i = 0; i < MOST_PROFILES && !stopped(options); i++) {
+            int better = dph_richards_profile(&t->problem, LN_V, SHAPE_RUNGS, t->scratch, &best);
+
+            better |= dph_richards_profile(&t->problem, CEILING, CEILING_RUNGS, t->scratch, &best);
+            if (!better) {
+                break;
+            }
+            go_on(t, &best, LONG_STEPS, TOLERANCE);
+        }
+    }
+    return best;
+}
+
+/* Whether a ceiling a quarter of the rise away fits about as well: inside the 99% interval of the
+ * profile likelihood, which a standard error says only of a ceiling that is known far better. */
+static int
+vague_ceiling(const task *t, const dph_lm_result *best, const dph_richards *fit)
+{
+    double away = VAGUE * (fit->ceiling - fit->floor);
+    double spare = (double)(t->data.n - t->n_free);
+    double variance = best->rss / spare;
+    double value = fit->ceiling + away;
+    double limit = 0;
+    dph_lm_result other;
+
+    if (t->n_free < N_COEFFICIENTS || fit->se_ceiling > away) {
+        return t->n_free == N_COEFFICIENTS;
+    }
+    /* Below the ceiling are the points; only where there is no room above is that the open side. */
+    value = value <= t->hi[CEILING] ? value : fit->ceiling - away;
+    if (spare < 1 || t->guess != NULL || SURE * fit->se_ceiling < away || value < t->lo[CEILING]) {
+        return 0;
+    }
+    variance = t->data.problems != NULL ? fmax(variance, 1) : variance;
+    limit = dph_t_quantile(PROFILE_LEVEL, spare);
+    limit = best->rss + variance * limit * limit;
+    dph_richards_held(&t->problem, CEILING, value, PROFILE_OFFSET, t->scratch, best, &other);
+    return other.rss <= limit;
 }
 
 static int32_t
@@ -400,9 +465,7 @@ judge(const task *t, const dph_lm_result *best, const dph_richards *fit, double 
     }
     status |= t->x.max < fit->x_half ? DPH_W_NONE_ABOVE_HALF : 0;
     status |= t->x.min > fit->x_half ? DPH_W_NONE_BELOW_HALF : 0;
-    status |= t->n_free == 4 && fit->se_ceiling > VAGUE * (fit->ceiling - fit->floor)
-                  ? DPH_W_CEILING_VAGUE
-                  : 0;
+    status |= vague_ceiling(t, best, fit) ? DPH_W_CEILING_VAGUE : 0;
     status |= rank != DPH_OK || (best->ending != DPH_LM_SHARP && !(best->offset <= VALLEY))
                   ? DPH_W_VALLEY
                   : 0;

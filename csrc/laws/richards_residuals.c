@@ -41,7 +41,7 @@ DPH_CLONES static void
 plain(const double *g, const double *y, double floor, double rise, double *r, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        r[i] = floor + rise * g[i] - y[i];
+        r[i] = rise * g[i] - (y[i] - floor); /* exact near the floor */
     }
 }
 

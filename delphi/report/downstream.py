@@ -131,21 +131,24 @@ def analyse_evals(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)  # the status column says it
+        table = read_evals(evals)
         fits = fit_downstreams(
-            read_evals(evals), floor=floor, fit_below=FIT_BELOW if fit_below is None else fit_below
+            table, floor=floor, fit_below=FIT_BELOW if fit_below is None else fit_below
         )
         frames = [
             fit.forecast(list(forecast_at), level=level, kind=kind).assign(task=task)
             for task, fit in fits.items()
             if fit.ok
         ]
+    # A table that was read before brings what was left out then.
+    account = getattr(evals, "attrs", {}).get("account", {}) | table.attrs["account"]
     forecasts = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     tables = [_forecast_table(fits, forecasts, forecast_at, level, kind)]
     held_out = _held_out_table(fits)
     if held_out.rows:
         tables.append(held_out)
     tables.append(_predictability_table(fits))
-    return Downstream(fits, forecasts, tuple(tables), tuple(_read_aloud(fits, forecasts)))
+    return Downstream(fits, forecasts, tuple(tables), tuple(_read_aloud(fits, forecasts, account)))
 
 
 def _forecast_table(
@@ -253,7 +256,9 @@ def _predictability_table(fits: Mapping[str, DownstreamFit]) -> Table:
     )
 
 
-def _read_aloud(fits: Mapping[str, DownstreamFit], forecasts: pd.DataFrame) -> Iterator[str]:
+def _read_aloud(
+    fits: Mapping[str, DownstreamFit], forecasts: pd.DataFrame, account: Mapping[str, int]
+) -> Iterator[str]:
     good = [task for task, fit in fits.items() if fit.predictability.ok]
     yield (
         f"{len(good)} of {len(fits)} evaluations are predictable at this scale"
@@ -266,6 +271,9 @@ def _read_aloud(fits: Mapping[str, DownstreamFit], forecasts: pd.DataFrame) -> I
                 f"{task} at {flops(row['compute'])} FLOPs: accuracy {row['mid']:.3f}, "
                 f"{100 * row['level']:g}% interval {row['low']:.3f} to {row['high']:.3f}."
             )
+    if account:
+        reasons = ", ".join(f"{n:,} ({why})" for why, n in account.items())
+        yield f"Evaluations that were read and left out: {reasons}."
 
 
 def write_evals_report(

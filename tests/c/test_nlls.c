@@ -209,6 +209,44 @@ test_bounds(void)
     CHECK_NEAR(out.theta[0], num / den, 1e-9);
 }
 
+/* A valley 1e6 times as long as wide, x + y = 1, whose lowest point (3, -2) lies beyond x <= 1. */
+static void
+valley(const double *theta, double *r, double *jacobian, void *ctx)
+{
+    (void)ctx;
+    r[0] = 1e6 * (theta[0] + theta[1] - 1);
+    r[1] = theta[0] - 3;
+    r[2] = 0.5;
+    for (int i = 0; jacobian != NULL && i < 6; i++) {
+        jacobian[i] = i % 3 == 0 ? 1e6 : i == 1;
+    }
+}
+
+/* Where a step leaves the box, the others make the best of the bound: a step that is only projected
+ * lands beside the valley. */
+static void
+test_valley_to_a_bound(void)
+{
+    static const double start[] = {0.2, 0.8};
+    static const double hi[][2] = {{1, 9}, {9, 0.5}, {9, 9}};
+    static const double ends[][2] = {{1, 0}, {3, -2}, {3, -2}};
+    static const double lo[] = {-9, -9};
+    double scratch[3 * (3 + 2 * 2)];
+
+    CHECK_INT(dph_lm_scratch(3, 2), 21);
+    for (int i = 0; i < 3; i++) {
+        dph_lm_problem problem = {
+            .residuals = valley, .n = 3, .n_params = 2, .lo = lo, .hi = hi[i]};
+        dph_lm_result out;
+
+        dph_lm(&problem, start, 20, 1e-10, scratch, &out);
+        CHECK_ABS(out.theta[0], ends[i][0], 1e-6);
+        CHECK_ABS(out.theta[1], ends[i][1], 1e-6);
+        CHECK_INT(out.at_hi, i == 0);
+        CHECK_INT(out.ending, DPH_LM_SHARP);
+    }
+}
+
 /* A model that two parameters describe equally well is no silent answer. */
 static void
 twins(const double *theta, double *r, double *jacobian, void *ctx)
@@ -267,6 +305,7 @@ void
 test_nlls(void)
 {
     test_bounds();
+    test_valley_to_a_bound();
     test_no_answer();
     test_nist();
 }

@@ -210,6 +210,21 @@ test_statuses(void)
     CHECK(fit(&q, 0.25, NULL, NULL).status & (DPH_W_CEILING_VAGUE | DPH_W_NONE_ABOVE_HALF));
 }
 
+/* Points that end at half height fit low ceilings as well as high ones: whatever noise draws, the
+ * status says that the ceiling is not known. With the whole rise it is. */
+static void
+test_ceiling_known_or_said_not_to_be(void)
+{
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        points low = curve_points(40, 6.7, -0.3, 1.05, 0.25, 0.86, 0.01, seed);
+        points all = curve_points(40, 12, -0.8, 1.05, 0.25, 0.8, 0.01, seed);
+
+        CHECK(fit(&low, 0.25, NULL, NULL).status &
+              (DPH_W_CEILING_VAGUE | DPH_W_CEILING_AT_BOUND | DPH_W_NONE_ABOVE_HALF));
+        CHECK_INT(fit(&all, 0.25, NULL, NULL).status, DPH_OK);
+    }
+}
+
 /* Groups stand alone: one bad group leaves the others the same bits, empty ones have a status. */
 static void
 test_groups_alone(void)
@@ -307,6 +322,7 @@ test_richards(void)
     test_deviance();
     test_inverse();
     test_statuses();
+    test_ceiling_known_or_said_not_to_be();
     test_groups_alone();
     test_optimum();
     test_guesses();
