@@ -5,7 +5,7 @@
 #include "../base/column.h"
 #include "../base/distributions.h"
 #include "../base/lm.h"
-#include "curvescan.h"
+#include "richardsscan.h"
 #include "richards_residuals.h"
 #include "richardsprofile.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "laws/curvescan.h"
+#include "laws/richardsscan.h"
 #include "suites.h"
 
 #define MOST 64

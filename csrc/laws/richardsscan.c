@@ -1,4 +1,4 @@
-#include "curvescan.h"
+#include "richardsscan.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 /* Starts for a Richards curve: a coarse look at steepness, shape and half height over the data. */
-#ifndef DPH_CURVESCAN_H
-#define DPH_CURVESCAN_H
+#ifndef DPH_RICHARDSSCAN_H
+#define DPH_RICHARDSSCAN_H
 
 #include <stdint.h>
 
