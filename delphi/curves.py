@@ -118,7 +118,8 @@ def fit_curves(
         Column of steps or tokens.
     total : str or float, optional
         Planned length in the unit of ``step``: a number or a column. Each run's own last step by
-        default, which is right for runs that have ended.
+        default, which is right for runs that have ended. Runs that then end before most runs that
+        agree with them in some of the ``by`` columns get the status ``ends_early``.
     prefixes : sequence of float
         Fit on progress up to each of these, in (0, 1].
     forms : sequence of str
@@ -367,6 +368,7 @@ def _fit_rows(
         (runs.cut[owner], "mid_decay"),
         (runs.diverged[owner], "diverged"),
         (~runs.finished[owner], "unfinished"),
+        (runs.early[owner], "ends_early"),
         (short, "short_prefix"),
     ):
         said[where] |= bits(word)

@@ -90,7 +90,7 @@ def _table(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             else "no file of runs given; `delphi curves --demo -o DIR` shows simulated ones"
         )  # fmt: skip
     if options.demo:
-        return demo_curves(), {}
+        return demo_curves(), {"total": "total_steps"}
     return read_curves(options.runs, named)
 
 

@@ -347,6 +347,8 @@ def fit_joint_curves(
     )
     code = whole["status_code"].to_numpy()
     code = np.where((code >= 0) & (len(left) > 0), code | bits("runs_left_out"), code)
+    if runs.early[use].any():
+        code = np.where(code >= 0, code | bits("ends_early"), code)
     lost = pd.DataFrame(dropped, columns=["group", "term", "reason"])
     named = whole["group"].isin(lost.loc[lost["reason"].ne("constant"), "group"])
     code = np.where((code >= 0) & named, code | bits("terms_dropped"), code)

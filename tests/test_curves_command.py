@@ -46,6 +46,26 @@ def test_json(file, capsys):
     assert value["files"] == []
 
 
+def test_what_is_taken_for_the_end_is_said(tmp_path, capsys):
+    runs = delphi.simulate.curves(
+        scales=(3e18, 1e19), mixes=("web",), lrs=(5e-4, 1e-3, 2e-3), n_points=30, rng=0
+    )
+    late = (runs["run"] == "web-1e19-0.001") & (runs["step"] > 0.5 * runs["total_steps"])
+    path = tmp_path / "cut.csv"
+    runs[~late].drop(columns="total_steps").to_csv(path, index=False)
+    assert main(["curves", str(path), "--json", "--no-left-out", "--quiet"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    said = " ".join(value["reading"])
+    assert "No planned length (total) is named" in said
+    assert "web-1e19-0.001 ends before most runs like it" in said
+    assert value["tables"]["odd"][0]["what"] == "ends before most runs like it"
+    runs[~late].to_csv(path, index=False)  # with total_steps
+    assert main(["curves", str(path), "--json", "--no-left-out", "--quiet"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert "planned length" not in " ".join(value["reading"])
+    assert value["tables"]["odd"][0]["what"] == "unfinished"
+
+
 def test_columns_by_other_names(file, tmp_path, capsys):
     table = pd.read_csv(file).rename(columns={"loss": "eval/c4", "scale": "C", "run": "id"})
     other = tmp_path / "other.csv"

@@ -173,6 +173,7 @@ def curve_tables(a: CurveAnalysis) -> list[Table]:
     for r in range(len(runs)):
         flags = (
             ("diverged", runs.diverged[r]), ("unfinished", not runs.finished[r]),
+            ("ends before most runs like it", runs.early[r]),
             ("cut in its decay", runs.cut[r]), ("points left out", runs.left_out[r] > 0),
         )  # fmt: skip
         words.append(", ".join(word for word, true in flags if true))

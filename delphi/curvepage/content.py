@@ -17,9 +17,9 @@ from delphi.errors import DataError, FitWarning
 from delphi.jointcurves import RIDGE
 from delphi.jointscores import score_joint_curves
 from delphi.shorthand import shortened
-from delphi.trajectories import Trajectories, read_trajectories
+from delphi.trajectories import Trajectories, early_words, read_trajectories
 
-__all__ = ["CurveAnalysis", "analyse_curves"]
+__all__ = ["CurveAnalysis", "analyse_curves", "end_notes"]
 
 TARGET = 0.01  # where the search stands at first
 LADDER = 4  # scales that an endpoint law needs, one of them held out
@@ -116,6 +116,7 @@ def analyse_curves(
     }  # fmt: skip
     by = list(columns.values())
     runs = read_trajectories(table, by=tuple(by), **where)
+    notes += end_notes(runs, run)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
         fits = fit_curves(
@@ -159,6 +160,14 @@ def _named(
         else:
             columns[noun] = name
     return table, columns, notes
+
+
+def end_notes(runs: Trajectories, run: str) -> list[str]:
+    """What was taken for the end of the runs, where nobody said it."""
+    if not runs.end_assumed:
+        return []
+    said = "No planned length (total) is named: the last step of every run is taken as its end."
+    return [said, *([f"{early_words(runs, run)}."] if runs.early.any() else [])]
 
 
 def _endpoints(
