@@ -20,7 +20,7 @@ import pandas as pd
 import delphi
 from benchmarks.curve_study import multi_power_law, olmo_ladder
 from delphi import curves
-from delphi.curves import FORMS
+from delphi.curveforms import FORMS
 
 POINTS, CORRECTIONS = (1, 3, 5, 9), (1.0, 1.25, 1.5, 2.0, 4.0)
 FROM = 0.3

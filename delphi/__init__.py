@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from .card import Card
     from .configs import ConfigSearch, search_configs
     from .configurations import OptimalConfigurations, optimal_configurations
-    from .curvepage import explore_curves, write_curve_page
-    from .curves import curve_loss, fit_curves, score_curves
+    from .curvecard import curve_card
+    from .curveforms import curve_loss
+    from .curvepage import explore_curves
+    from .curvepage.build import write_curve_page
+    from .curves import fit_curves, score_curves
     from .downstream import DownstreamFit, fit_downstream, fit_downstreams
     from .emergence import RichardsCurve, fit_richards
     from .endpoints import EndpointLaws, fit_endpoints
@@ -104,6 +107,7 @@ __all__ = [
     "calibrate_kl",
     "compare_isocurves",
     "compat",
+    "curve_card",
     "curve_loss",
     "draw_figures",
     "effective_speedup",
@@ -179,7 +183,8 @@ _ON_USE = {
     "score_joint_curves": "jointscores",
     "fit_curves": "curves",
     "final_losses": "trajectories",
-    "curve_loss": "curves",
+    "curve_card": "curvecard",
+    "curve_loss": "curveforms",
     "EndpointLaws": "endpoints",
     "ConfigSearch": "configs",
     "richards_inverse": "_core",
@@ -223,7 +228,7 @@ _ON_USE = {
     "read_kl": "klcells",
     "rolling_mean": "kl",
     "seed_noise": "seeds",
-    "write_curve_page": "curvepage",
+    "write_curve_page": "curvepage.build",
     "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

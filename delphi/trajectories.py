@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from typing import Any
 
@@ -11,12 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .arrays import column, frame_columns
+from .arrays import column, floats, frame_columns
 from .errors import DataError, DataWarning
 from .groups import group_rows
 from .shorthand import printable, shortened
 
-__all__ = ["Trajectories", "early_words", "final_losses", "read_trajectories"]
+__all__ = [
+    "PREFIXES",
+    "CurveColumns",
+    "Trajectories",
+    "checked_prefixes",
+    "checked_start",
+    "early_words",
+    "final_losses",
+    "read_trajectories",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,9 +35,36 @@ ROUNDING = 1e-9
 FALLING = 0.02  # of progress, over which a learning rate must fall to count as decaying
 DECAYED = 0.25  # of its peak: a learning rate still falling above this was cut in its decay
 CHANGE = 0.01  # of a learning rate: by how much it must fall to have fallen
+PREFIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 NAMED = 5  # runs, in a sentence
 LABELS = 4  # columns, of which every combination is looked at for runs alike
 DIVERGED = 0.25  # of the fall so far that a run has given back at its end
+
+
+@dataclass(frozen=True)
+class CurveColumns:
+    """Which column of a frame holds what: the arguments that all of learning curves share.
+
+    Attributes
+    ----------
+    run, progress, step, total, loss
+        As in `delphi.fit_curves`.
+    """
+
+    run: str = "run"
+    progress: str | None = None
+    step: str = "step"
+    total: str | float | None = None
+    loss: str = "loss"
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The same as keyword arguments."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def read(self, frame: Any, **along: Any) -> Trajectories:
+        """`read_trajectories` of these columns."""
+        return read_trajectories(frame, **self.named, **along)
 
 
 @dataclass(frozen=True)
@@ -57,6 +93,8 @@ class Trajectories:
     early : numpy.ndarray of bool, shape (n_runs,)
         Where ends are assumed: ends before the step that most runs like it share as their last,
         and so may be unfinished.
+    columns : CurveColumns
+        Where all of this was read from.
     """
 
     keys: pd.DataFrame
@@ -71,6 +109,7 @@ class Trajectories:
     cut: NDArray[np.bool_]
     end_assumed: bool
     early: NDArray[np.bool_]
+    columns: CurveColumns
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -78,6 +117,21 @@ class Trajectories:
     def points(self, r: int) -> slice:
         """The points of run r."""
         return slice(int(self.offsets[r]), int(self.offsets[r + 1]))
+
+    def only(self, keep: NDArray[np.bool_]) -> Trajectories:
+        """The runs of a mask."""
+        counts = np.diff(self.offsets)
+        rows = np.repeat(keep, counts)
+        per_run = ("left_out", "actual", "finished", "diverged", "cut", "early")
+        return replace(
+            self,
+            keys=self.keys[keep].reset_index(drop=True),
+            offsets=np.concatenate(([0], np.cumsum(counts[keep]))).astype(np.int64),
+            tau=self.tau[rows],
+            loss=self.loss[rows],
+            rate=None if self.rate is None else self.rate[rows],
+            **{name: getattr(self, name)[keep] for name in per_run},
+        )
 
     def decaying_at(self, r: int, end: int) -> bool:
         """True if the learning rate of run r was falling up to the point before ``end``."""
@@ -193,8 +247,9 @@ def read_trajectories(
             peak = float(np.nanmax(lr)) if np.isfinite(lr).any() else np.nan
             cut[r] = _falling(t, lr) and bool(lr[-1] > DECAYED * peak)
     return Trajectories(
-        keys, starts, tau, y, rate, left_out, actual, finished, diverged, cut, assumed, early
-    )
+        keys, starts, tau, y, rate, left_out, actual, finished, diverged, cut, assumed, early,
+        CurveColumns(run, progress, step, total, loss),
+    )  # fmt: skip
 
 
 def _progress(
@@ -332,11 +387,9 @@ def final_losses(
     [2.5]
     """
     along = (by,) if isinstance(by, str) else tuple(by)
-    runs = read_trajectories(
-        frame, run=run, progress=progress, step=step, total=total, loss=loss, by=along
-    )
+    runs = CurveColumns(run, progress, step, total, loss).read(frame, by=along)
     if runs.early.any():
-        warnings.warn(early_words(runs, run), DataWarning, stacklevel=2)
+        warnings.warn(early_words(runs), DataWarning, stacklevel=2)
     keep = runs.finished & ~runs.diverged
     table = runs.keys[keep].reset_index(drop=True)
     table["loss"] = runs.actual[keep]
@@ -347,9 +400,9 @@ def final_losses(
     return table
 
 
-def early_words(runs: Trajectories, run: str) -> str:
+def early_words(runs: Trajectories) -> str:
     """Which runs may be unfinished, in a sentence."""
-    names = [shortened(printable(name), 40) for name in runs.keys.loc[runs.early, run]]
+    names = [shortened(printable(name), 40) for name in runs.keys.loc[runs.early, runs.columns.run]]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     few = len(names) == 1
     return (
@@ -357,3 +410,20 @@ def early_words(runs: Trajectories, run: str) -> str:
         f" {'it' if few else 'them'}, and the last step is taken as the end: if"
         f" {'it is' if few else 'they are'} unfinished, name the planned length (total)"
     )
+
+
+def checked_prefixes(prefixes: Any) -> Floats:
+    """Prefixes in (0, 1], rising; a `DataError` names what is wrong with them."""
+    cuts = np.atleast_1d(floats(prefixes, "prefixes"))
+    if cuts.ndim != 1 or not len(cuts) or not ((cuts > 0) & (cuts <= 1)).all():
+        raise DataError(f"prefixes: expected numbers in (0, 1], got {prefixes!r}")
+    if len(set(cuts.tolist())) < len(cuts):
+        raise DataError(f"prefixes: expected each once, got {prefixes!r}")
+    return np.sort(cuts)
+
+
+def checked_start(least: float) -> float:
+    """``min_progress`` as a number in [0, 1), or a `DataError`."""
+    if not (isinstance(least, (int, float)) and 0 <= least < 1):
+        raise DataError(f"min_progress: expected a number in [0, 1), got {least!r}")
+    return float(least)

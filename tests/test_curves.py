@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import delphi
-from delphi.curves import FORMS
+from delphi.curveforms import FORMS
 from delphi.trajectories import read_trajectories
 
 

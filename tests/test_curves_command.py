@@ -32,11 +32,37 @@ def test_tables_page_and_files(file, tmp_path, capsys):
     assert "What this says" in said
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        "curves.html", "fits.csv", "scores.csv", "scores_by_scale.csv", "endpoint_laws.csv",
-        "endpoints_held_out.csv", "joint_scores.csv",
+        "curves.html", "cards.json", "fits.csv", "scores.csv", "scores_by_scale.csv",
+        "endpoint_laws.csv", "endpoints_held_out.csv", "joint_scores.csv",
     }  # fmt: skip
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert scores["n_runs"].max() == 4
+
+
+def test_cards_and_ridges_are_those_asked_for(file, tmp_path):
+    words = ["curves", str(file), "-o", str(tmp_path), "--no-left-out", "--quiet"]
+    assert main([*words, "--ridge", "1e-3", "--ridge", "0", "--card", "ensemble@0.3"]) == 0
+    cards = json.loads((tmp_path / "cards.json").read_text())
+    runs = [name for name in cards if name.startswith("web-")]
+    assert runs[0] == "web-1e19-0.001, ensemble from prefix 0.3"
+    assert len(runs) == 4
+    assert {"joint fits, global, ridge 0.001", "joint fits, global, ridge 0"} <= set(cards)
+    assert "endpoint laws up to 3e+19 FLOPs" in cards
+    assert cards[runs[0]]["rows_read"] == 4 * 30
+    joint = pd.read_csv(tmp_path / "joint_scores.csv")
+    assert joint["ridge"].unique().tolist() == [1e-3, 0.0]
+
+
+@pytest.mark.parametrize("card", ["ensemble", "@0.5", "ensemble@2", "ensemble@x"])
+def test_a_card_is_a_method_at_a_prefix(file, card, capsys):
+    with pytest.raises(SystemExit):
+        main(["curves", str(file), "--card", card])
+    assert "expected METHOD@PREFIX" in capsys.readouterr().err
+
+
+def test_a_card_of_no_fit_is_refused(file, capsys):
+    assert main(["curves", str(file), "--no-left-out", "--card", "cubic-mae@0.5"]) == 2
+    assert "no fit 'cubic-mae' at prefix 0.5" in capsys.readouterr().err
 
 
 def test_json(file, capsys):

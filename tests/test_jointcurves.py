@@ -277,7 +277,7 @@ def test_bad_cells_are_named():
 def test_trajectories_are_read_once_for_all(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "delphi.jointcurves.read_trajectories",
+        "delphi.jointgroups.read_trajectories",
         lambda *a, **k: calls.append(1) or read_trajectories(*a, **k),
     )
     delphi.score_joint_curves(exact(), prefixes=[0.5], forms="log", losses="huber")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from delphi.curveforms import LOSSES
 from delphi.curvepage.content import CurveAnalysis, analyse_curves
 from delphi.curvepage.payload import payload, thinning_note
-from delphi.curves import LOSSES
-from delphi.report.build import _staged, check_target
+from delphi.report.build import CARD_FILE, CARDS, cards_json, cards_note, check_target, staged
 from delphi.report.tables import PAGE_ROWS, Column, Table, from_frame
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class CurvePage:
     ----------
     directory, page : Path
     files : tuple of Path
-        The page and the tables as CSV.
+        The page, the tables as CSV, and the fit cards as JSON.
     analysis : CurveAnalysis
     """
 
@@ -86,9 +86,10 @@ def write_curve_page(
     check_target(out_dir)
     a = runs if isinstance(runs, CurveAnalysis) else analyse_curves(runs, **options)
     out = Path(out_dir)
-    with _staged(out) as stage:
+    with staged(out) as stage:
         for name, frame in _frames(a).items():
             write_text(str(frame.to_csv(index=False)), stage / f"{name}.csv")
+        write_text(cards_json(a.cards), stage / CARD_FILE)
         write_text(render_curve_page(a, title), stage / PAGE)
         names = sorted(path.name for path in stage.iterdir())
     return CurvePage(out, out / PAGE, tuple(out / name for name in names), a)
@@ -132,6 +133,9 @@ def render_curve_page(a: CurveAnalysis, title: str | None = None) -> str:
             joint_forms=joint_forms,
             first_joint=joint_forms.index("power") if "power" in joint_forms else 0,
             joint_losses=sorted(_words(joint, 2)),
+            ridges=[f"{ridge:g}" for ridge in dict.fromkeys(row["ridge"] for row in joint)],
+            cards=dict(list(a.cards.items())[:CARDS]),
+            cards_note=cards_note(len(a.cards)),
             version=__version__,
             units=UNITS,
             policy=Markup(policy(scripts)),

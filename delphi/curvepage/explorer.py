@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from delphi.curvepage.content import ALL, _named, end_notes
+from delphi.curveforms import FORMS, LOSSES, curve_loss
+from delphi.curvepage.content import ALL, end_notes, read_grid
 from delphi.curvepage.payload import name_of
-from delphi.curves import FORMS, LOSSES, curve_loss, fit_curves
+from delphi.curves import fit_trajectories
 from delphi.errors import DataError, FitWarning
 from delphi.explorer.live import LivePanel, go, put, widgets
 from delphi.figures import theme
 from delphi.figures.thin import spread
 from delphi.shorthand import printable, shortened
-from delphi.trajectories import read_trajectories
+from delphi.trajectories import CurveColumns
 
 __all__ = ["CurveExplorer", "CurvePanel", "CurveState"]
 
@@ -108,24 +109,16 @@ class CurveExplorer:
         form: str = "power",
         loss_kind: str = "huber",
     ) -> None:
-        table, columns, _ = _named(frame, run, scale, mix, lr)
-        self.runs = read_trajectories(
-            table, run=run, progress=progress, step=step, total=total, loss=loss,
-            by=tuple(columns.values()),
-        )  # fmt: skip
-        if not len(self.runs.tau):
+        grid = read_grid(frame, CurveColumns(run, progress, step, total, loss), scale, mix, lr)
+        if not len(grid.runs.tau):
             raise DataError("no run has a point")
-        self.notes = tuple(end_notes(self.runs, run))
-        keys = self.runs.keys
-        self.keys = pd.DataFrame(
-            {"run": keys[run], **{noun: keys[name] for noun, name in columns.items()}}
-        )
-        # sorted once: a move hands over arrays and reads nothing again
-        who = np.repeat(np.arange(len(keys)), np.diff(self.runs.offsets))
-        self._points = pd.DataFrame({"run": who, "progress": self.runs.tau, "loss": self.runs.loss})
-        self._who = who
+        self.notes = tuple(end_notes(grid.runs))
+        self.keys = grid.runs.keys
+        # runs by number: names are for people
+        numbered = pd.DataFrame({"run": np.arange(len(self.keys)), "name": self.keys["run"]})
+        self.runs = replace(grid.runs, keys=numbered)
         self._observed: tuple[Any, Any] = (None, None)
-        self.state = self._fitted(prefix, form, loss_kind, dict.fromkeys(columns, ALL))
+        self.state = self._fitted(prefix, form, loss_kind, dict.fromkeys(grid.names, ALL))
 
     def choices(self, noun: str) -> list[Any]:
         """ "all" and the values of scale, mix or lr."""
@@ -190,15 +183,14 @@ class CurveExplorer:
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)
-            fits = fit_curves(
-                self._points[keep[self._who]], progress="progress", prefixes=[prefix],
-                forms=FORMS if form == ENSEMBLE else form,
-                losses=LOSSES if form == ENSEMBLE else loss,
+            fits = fit_trajectories(
+                self.runs.only(keep), prefixes=[prefix],
+                forms=FORMS if form == ENSEMBLE else (form,),
+                losses=LOSSES if form == ENSEMBLE else (loss,),
             )  # fmt: skip
         took = time.perf_counter() - start
         method = ENSEMBLE if form == ENSEMBLE else f"{form}-{loss}"
         fits = fits[fits["method"] == method].reset_index(drop=True)
-        fits.insert(1, "name", self.keys["run"].to_numpy()[fits["run"].to_numpy(int)])
         return CurveState(float(prefix), form, loss, where, fits, took, self.notes)
 
 

@@ -88,16 +88,21 @@
   }
 
   // ---- joint fits
+  var ridges = [];
+  (data.joint || []).forEach(function (row) {
+    if (ridges.indexOf(row.ridge) < 0) { ridges.push(row.ridge); }
+  });
   function picked(id) { return byId(id).selectedOptions[0].textContent; }
   function joint() {
     var scope = picked("joint-scope"), form = picked("joint-form"), loss = picked("joint-loss");
     var kind = picked("joint-kind").split(": "), base = form + "-" + loss;
+    var ridge = ridges[kit.number("joint-ridge")];
     var wanted = [["joint-" + base, "joint"], ["joint-" + base + "-anchored", "joint, anchored"],
       [base, "each run alone"], ["last value", "last value"]];
     var traces = [], rows = [], said = [];
     wanted.forEach(function (pair, i) {
       var part = data.joint.filter(function (row) {
-        return row.scope === scope && row.kind === kind[0] && row.cells === (kind[1] || "") &&
+        return row.scope === scope && row.ridge === ridge && row.kind === kind[0] && row.cells === (kind[1] || "") &&
           row.method === pair[0] && row.mae !== null;
       });
       part.sort(function (a, b) { return a.prefix - b.prefix; });
@@ -115,7 +120,8 @@
     });
     byId("joint-said").textContent = said.length && traces[0].name === "joint" ?
       "Mean error at the first prefix: " + said.join(", ") + "." :
-      "No joint fit of this kind: cells are left out in the global scope and under Huber's loss.";
+      "No joint fit of this kind: cells are cut and left out in the global scope, under Huber's loss" +
+        " and the first ridge; the absolute error is fitted under the first ridge.";
     kit.draw("live-joint", traces, {
       xaxis: { title: { text: "prefix (share of the run seen)" } },
       yaxis: { title: { text: "mean error of the final loss" }, type: "log", dtick: "D2",
@@ -124,7 +130,7 @@
     kit.fill("joint-table", rows, [0, 1, 1, 1, 1, 1]);
   }
   if (data.joint) {
-    ["joint-scope", "joint-kind", "joint-form", "joint-loss"].forEach(function (id) {
+    ["joint-scope", "joint-kind", "joint-form", "joint-loss", "joint-ridge"].forEach(function (id) {
       byId(id).addEventListener("change", joint);
     });
     shell.onChange(joint);
