@@ -12,9 +12,10 @@ import pandas as pd
 
 from delphi.curveforms import LOSSES
 from delphi.curvepage.content import CurveAnalysis, analyse_curves
-from delphi.curvepage.payload import payload, thinning_note
+from delphi.curvepage.payload import NAME, RUNS, payload, thinning_note
 from delphi.report.build import CARD_FILE, CARDS, cards_json, cards_note, check_target, staged
 from delphi.report.tables import PAGE_ROWS, Column, Table, from_frame
+from delphi.shorthand import printable, shortened
 
 if TYPE_CHECKING:
     from delphi.report.page import Plot
@@ -89,7 +90,7 @@ def write_curve_page(
     with staged(out) as stage:
         for name, frame in _frames(a).items():
             write_text(str(frame.to_csv(index=False)), stage / f"{name}.csv")
-        write_text(cards_json(a.cards), stage / CARD_FILE)
+        write_text(cards_json(a.cards | a.run_cards), stage / CARD_FILE)
         write_text(render_curve_page(a, title), stage / PAGE)
         names = sorted(path.name for path in stage.iterdir())
     return CurvePage(out, out / PAGE, tuple(out / name for name in names), a)
@@ -136,6 +137,7 @@ def render_curve_page(a: CurveAnalysis, title: str | None = None) -> str:
             ridges=[f"{ridge:g}" for ridge in dict.fromkeys(row["ridge"] for row in joint)],
             cards=dict(list(a.cards.items())[:CARDS]),
             cards_note=cards_note(len(a.cards)),
+            **_run_cards(a),
             version=__version__,
             units=UNITS,
             policy=Markup(policy(scripts)),
@@ -206,6 +208,30 @@ def _frames(a: CurveAnalysis) -> dict[str, pd.DataFrame]:
     if a.joint is not None:
         frames["joint_scores"] = a.joint
     return frames
+
+
+def _run_cards(a: CurveAnalysis) -> dict[str, Any]:
+    """The cards of one fit of every run, as far as the page holds them, for its script."""
+    from delphi.report.shell import inert
+
+    shown = list(a.run_cards.items())[:RUNS]
+    rows = [
+        {
+            "name": shortened(printable(name), NAME),
+            "sections": [
+                [section, fields[["field", "value"]].to_numpy().tolist()]
+                for section, fields in card.to_frame().groupby("section", sort=False)
+            ],
+        }
+        for name, card in shown
+    ]
+    some = f"; here are the first {RUNS} of {len(a.run_cards):,} runs" if len(a.run_cards) > RUNS \
+        else ""  # fmt: skip
+    return {
+        "run_cards": inert(rows) if rows else "", "run_names": [row["name"] for row in rows],
+        "run_cards_note": f"One fit of every run has its card in {CARD_FILE}{some}. For any other"
+        " row of fits.csv: delphi.curve_card(row, frame).",
+    }  # fmt: skip
 
 
 def _best(a: CurveAnalysis) -> Plot | None:

@@ -18,6 +18,7 @@ from delphi.curveforms import LOSSES
 from delphi.curves import fit_trajectories, score_curves
 from delphi.endpoints import EndpointLaws, fit_endpoints
 from delphi.errors import DataError, FitWarning
+from delphi.figures.curves import scale_name
 from delphi.jointcurves import RIDGE, JointCurves, fit_joint_curves
 from delphi.jointscores import joint_scores, score_joint_curves, with_alone
 from delphi.shorthand import printable, shortened
@@ -50,8 +51,8 @@ class CurveAnalysis:
         Of `delphi.score_joint_curves` with columns scope and ridge.
     joints : tuple of JointCurves
         The joint fits of all runs themselves, by scope and ridge.
-    cards : dict of str to Card
-        Fit cards of the joint fits, the endpoint laws and one learning-curve fit a run.
+    cards, run_cards : dict of str to Card
+        Fit cards of the joint fits and the endpoint laws; of one fit of every run.
     notes : tuple of str
         What could not be fitted, and why.
     """
@@ -65,6 +66,7 @@ class CurveAnalysis:
     joint: pd.DataFrame | None
     joints: tuple[JointCurves, ...]
     cards: dict[str, Card]
+    run_cards: dict[str, Card]
     notes: tuple[str, ...]
     target: float
     level: float
@@ -152,8 +154,8 @@ def analyse_curves(
     whole = CurveAnalysis(
         runs, fits, score_curves(fits), score_curves(fits, by=["scale", "prefix", "method"]),
         search_configs(fits, target=target), tuple(endpoints), joint, tuple(joints),
-        _cards(grid, fits, method, cut, min_progress, endpoints, joints), tuple(notes), target,
-        level, (),
+        _cards(endpoints, joints), _run_cards(grid, fits, method, cut, min_progress),
+        tuple(notes), target, level, (),
     )  # fmt: skip
     return replace(whole, reading=tuple(_reading(whole)))
 
@@ -279,19 +281,19 @@ def _joint(
     return pd.concat(blocks, ignore_index=True), joints, []
 
 
-def _cards(
-    grid: Grid,
-    fits: pd.DataFrame,
-    method: str,
-    prefix: float,
-    min_progress: float,
-    endpoints: list[EndpointLaws],
-    joints: list[JointCurves],
-) -> dict[str, Card]:
-    """Fit cards by name: joint fits, endpoint laws, and one fit of every run."""
+def _cards(endpoints: list[EndpointLaws], joints: list[JointCurves]) -> dict[str, Card]:
+    """Fit cards of joint fits and endpoint laws, by name."""
     cards = {f"joint fits, {j.scope}, ridge {j.ridge:g}": j.card() for j in joints}
     for law in reversed(endpoints):
-        cards[f"endpoint laws up to {law.cutoff:.3g} FLOPs"] = law.card()
+        cards[f"endpoint laws up to {scale_name(law.cutoff)} FLOPs"] = law.card()
+    return cards
+
+
+def _run_cards(
+    grid: Grid, fits: pd.DataFrame, method: str, prefix: float, min_progress: float
+) -> dict[str, Card]:
+    """Fit cards of one fit of every run, by name."""
+    cards = {}
     rows = fits[(fits["method"] == method) & np.isclose(fits["prefix"], prefix)]
     if rows.empty:
         known = ", ".join(dict.fromkeys(fits["method"]))

@@ -219,8 +219,9 @@ class CurvePanel(LivePanel):
             {"mode": "lines", "hoverinfo": "skip",
              "line": {"width": 1.5, "dash": "dash", "color": theme.SUITE_COLOURS[1]}},
             {"mode": "markers", "marker": {"symbol": "diamond", "size": 9, "color": theme.INK}},
-            {"mode": "markers", "marker": {"symbol": "x", "size": 9,
-                                           "color": theme.SUITE_COLOURS[1]}},
+            # a thin cross leaves the diamond under it to be seen
+            {"mode": "markers", "marker": {"symbol": "x-thin", "size": 9, "line": {
+                "width": 2.2, "color": theme.SUITE_COLOURS[1]}}},
         )  # fmt: skip
         for name, look in zip(TRACES, looks, strict=True):
             figure.add_trace(go.Scatter(x=[], y=[], name=name, **look))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from delphi.curvepage.content import CurveAnalysis
     from delphi.endpoints import EndpointLaws
 
-__all__ = ["RUNS", "payload", "thinning_note"]
+__all__ = ["NAME", "RUNS", "payload", "thinning_note"]
 
 RUNS, POINTS = 60, 120  # drawn at once, and of each; forecasts of all runs are in the page
 NAME = 60
