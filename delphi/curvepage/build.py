@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CurvePage", "curve_tables", "render_curve_page", "write_curve_page"]
 
+FEW = 3  # runs: fewer are not shown alone at first
 PAGE = "curves.html"
 UNITS = "Losses in the unit of the data; compute in FLOPs; errors are absolute."
 
@@ -124,6 +125,7 @@ def render_curve_page(a: CurveAnalysis, title: str | None = None) -> str:
             forms=[*forms, *(m for m in data["methods"] if not data["forms"][m])],
             first_form=forms.index("power") if "power" in forms else 0,
             losses=losses,
+            first_scale=_first_scale(data),
             middle=len(data["prefixes"]) // 2,
             target=f"{a.target:g}",
             best=None if best is None else _figure(best),
@@ -232,6 +234,12 @@ def _run_cards(a: CurveAnalysis) -> dict[str, Any]:
         "run_cards_note": f"One fit of every run has its card in {CARD_FILE}{some}. For any other"
         " row of fits.csv: delphi.curve_card(row, frame).",
     }  # fmt: skip
+
+
+def _first_scale(data: dict[str, Any]) -> int:
+    """The largest scale, where it has runs enough to be looked at alone; else all (-1)."""
+    last = len(data["scales"]) - 1
+    return last if last > 0 and data["scale"].count(last) >= FEW else -1
 
 
 def _best(a: CurveAnalysis) -> Plot | None:

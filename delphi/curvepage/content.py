@@ -322,8 +322,8 @@ def _reading(a: CurveAnalysis) -> list[str]:
             continue
         said.append(
             f"From {prefix:g} of a run the ensemble misses the final loss by {row['ensemble']:.4g} "
-            f"on average, the last value by {row['last value']:.4g}; the best single method is "
-            f"{row.idxmin()} ({row.min():.4g})."
+            f"on average, the last value by {row['last value']:.4g}; of all methods "
+            f"{row.idxmin()} is best ({row.min():.4g})."
         )
     best = a.search.best
     if best is None:

@@ -7,7 +7,8 @@
   var drawn = 0, waiting = 0;
   // dark to light would hide the largest scale on white: colours go from light to dark with scale
   var shades = ["#8FB8DE", "#5F97CC", "#3F79B5", "#2A5C96", "#174377", "#0C2A52"];
-  var colours = ["#2F55B0", "#C4650A", "#2E7D4F", "#8C3FA0", "#A8323E", "#5B6B7A"];
+  var colours = ["#2F55B0", "#C4650A", "#2E7D4F", "#8C3FA0", "#A8323E", "#5B6B7A",
+    "#0E8A99", "#8A6D0B", "#C2478F", "#6B4A2B", "#5F9E1F", "#6C63D6"];
   var symbols = ["circle", "square", "star", "pentagon", "hexagon", "cross"];
 
   function byId(id) { return document.getElementById(id); }

@@ -16,15 +16,19 @@
     if (only >= 0) { names = [only]; }
     byId("end-cutoff-value").textContent = at.name;
     byId("end-cutoff").setAttribute("aria-valuetext", at.name + " FLOPs");
-    var low = Math.min.apply(null, ends.compute), high = Math.max.apply(null, ends.compute);
+    var high = Math.max.apply(null, ends.compute);
     names.forEach(function (k) {
       var colour = kit.colours[k % kit.colours.length], law = at.laws[k], name = kit.safe(ends.recipes[k]);
-      var x = [], i;
+      var x = [], i, listed = false;
+      // from its own first run on: below it a law says nothing, and would set the axis
+      var low = Math.min.apply(null, ends.compute.filter(function (_, i) { return ends.recipe[i] === k; }));
       if (law && (line ? law.a : law.E) !== null) {
         for (i = 0; i <= 60; i++) { x.push(low / 1.3 * Math.pow(high * 1.69 / low, i / 60)); }
         traces.push({ x: x, y: x.map(function (C) { return predicted(law, C, line); }), mode: "lines",
           name: name, legendgroup: "r" + k, meta: "law", hoverinfo: "skip",
-          line: { color: colour, width: 1.5, dash: ["solid", "dash", "dot", "dashdot"][Math.floor(k / 6) % 4] } });
+          line: { color: colour, width: 1.5,
+            dash: ["solid", "dash", "dot", "dashdot"][Math.floor(k / kit.colours.length) % 4] } });
+        listed = true;
       }
       [["fit", "circle"], ["cut", "circle-open"], ["held out", "triangle-up"]].forEach(function (kind) {
         var rows = [];
@@ -34,12 +38,13 @@
         if (rows.length) {
           traces.push({
             x: rows.map(function (i) { return ends.compute[i]; }),
-            y: rows.map(function (i) { return ends.loss[i]; }), mode: "markers", name: kind[0],
-            legendgroup: "r" + k, showlegend: false, meta: kind[0],
+            y: rows.map(function (i) { return ends.loss[i]; }), mode: "markers",
+            name: listed ? kind[0] : name, legendgroup: "r" + k, showlegend: !listed, meta: kind[0],
             marker: { symbol: kind[1], size: kind[0] === "held out" ? 11 : 8, color: colour,
               line: { width: 1.5, color: kind[0] === "held out" ? "#22252b" : colour } },
             hovertemplate: name + ", " + kind[0] + "<br>%{x:.3g}: %{y:.4f}<extra></extra>",
           });
+          listed = true;
         }
       });
     });
