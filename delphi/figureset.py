@@ -33,7 +33,6 @@ MOBILE = "-mobile"
 FORECAST = 1e23  # compute of the over-training forecast
 COMPAT_AT = (1e21, 1e22, 1e23)
 COMPAT_SCALES = (0.2, 1 / 3, 0.5, 2 / 3, 2.0, 3.0, 4.0, 5.0, 10.0)
-FORMATS = ("png", "svg")
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def test_cards_and_ridges_are_those_asked_for(file, tmp_path):
     assert runs[0] == "web-1e19-0.001, ensemble from prefix 0.3"
     assert len(runs) == 4
     assert {"joint fits, global, ridge 0.001", "joint fits, global, ridge 0"} <= set(cards)
-    assert "endpoint laws up to 3e+19 FLOPs" in cards
+    assert "endpoint laws up to 3e19 FLOPs" in cards
     assert cards[runs[0]]["rows_read"] == 4 * 30
     joint = pd.read_csv(tmp_path / "joint_scores.csv")
     assert joint["ridge"].unique().tolist() == [1e-3, 0.0]

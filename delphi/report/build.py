@@ -113,7 +113,9 @@ def build_report(
     """
     check_target(out_dir)
     ladder = as_ladder(runs_or_ladder, progress=progress)
-    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at, sweep=sweep)
+    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at)
+    if sweep is not None:
+        analysis = analysis.with_sweep(sweep)
     return write_report(analysis, out_dir, title=title, progress=progress)
 
 
