@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from .isocurves import IsocurveComparison, compare_isocurves
     from .jointcurves import JointCurves, fit_joint_curves
     from .jointscores import score_joint_curves
-    from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
+    from .kl import KLTrajectories, alive_mask
+    from .klcalibration import CalibratedKL, calibrate_kl, rolling_mean
     from .klcells import read_kl
     from .optimum import Optimum
     from .overtraining import OvertrainingCost, overtraining_cost
@@ -202,7 +203,7 @@ _ON_USE = {
     "IsocurveComparison": "isocurves",
     "OptimalConfigurations": "configurations",
     "Card": "card",
-    "CalibratedKL": "kl",
+    "CalibratedKL": "klcalibration",
     "KLTrajectories": "kl",
     "KaplanMeier": "survival",
     "OvertrainingCost": "overtraining",
@@ -215,7 +216,7 @@ _ON_USE = {
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
-    "calibrate_kl": "kl",
+    "calibrate_kl": "klcalibration",
     "compare_isocurves": "isocurves",
     "draw_figures": "figureset",
     "effective_speedup": "speedup",
@@ -226,7 +227,7 @@ _ON_USE = {
     "fit_surfaces": "surface",
     "overtraining_cost": "overtraining",
     "read_kl": "klcells",
-    "rolling_mean": "kl",
+    "rolling_mean": "klcalibration",
     "seed_noise": "seeds",
     "write_curve_page": "curvepage.build",
     "write_figures": "figureset",
