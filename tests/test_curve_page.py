@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import warnings
 
 import numpy as np
@@ -16,20 +15,17 @@ from delphi import simulate
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
-from delphi.curvepage.build import write_curve_page  # noqa: E402
-from delphi.curvepage.content import analyse_curves  # noqa: E402
-from delphi.curvepage.payload import payload  # noqa: E402
+from delphi.curvepage.build import write_curve_page
+from delphi.curvepage.content import analyse_curves
+from delphi.curvepage.payload import payload
+from tests import browser
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome here"),
+    pytest.mark.skipif(browser.BROWSER is None, reason="no Chromium or Chrome here"),
     pytest.mark.slow,
 ]
-PATIENCE = 120_000  # ms: a busy machine is slow, not broken
 HOSTILE = '<img src=x onerror="window.harmed=1">&amp;\u202e'
 
 
@@ -47,34 +43,12 @@ def written(tmp_path_factory):
     return write_curve_page(analysis, tmp_path_factory.mktemp("curves") / "out")
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
+class Visit(browser.Visit):
+    """A page of learning curves, whose live figures are drawn."""
 
-
-class Visit:
-    """A page opened from disk without a network, and everything it complained about."""
-
-    def __init__(self, browser, path, size=(1300, 900), scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.resolve().as_uri())
-        self.page.wait_for_selector("html[data-drawn][data-live]", state="attached")
-
-    def run(self, code, *arguments):
-        return self.page.evaluate(code, *arguments)
+    def __init__(self, chromium, path, **options):
+        super().__init__(chromium, path, **options)
+        self.page.wait_for_selector("html[data-live]", state="attached")
 
     def slide(self, name, place):
         """Move a slider with the keyboard from its beginning."""
