@@ -9,7 +9,7 @@ from scipy.optimize import least_squares, minimize
 
 from benchmarks.timing import row, timed
 from delphi import _core
-from delphi.curves import FORMS
+from delphi.curveforms import FORMS
 from delphi.threads import thread_count
 
 N_POINTS, N_RUNS = 50, 1112

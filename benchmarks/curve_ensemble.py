@@ -25,11 +25,13 @@ import delphi
 from benchmarks.curve_study import markdown, multi_power_law, olmo_ladder, other_losses
 from delphi import curveensemble as rule
 from delphi import curves
+from delphi.curveforms import FORMS, LOSSES
+from delphi.trajectories import PREFIXES as ALL_PREFIXES
 from delphi.trajectories import Trajectories, read_trajectories
 
 FROM = 0.3
 CHOOSE, CONFIRM = 101, 606  # seeds of the draws that the constants were chosen on, and of others
-PREFIXES = np.array([p for p in curves.PREFIXES if p >= FROM])
+PREFIXES = np.array([p for p in ALL_PREFIXES if p >= FROM])
 NAMES = ("LEVEL_POINTS", "AWAY", "SPAN", "RECENT", "CUT")
 CHOSEN = {name: getattr(rule, name) for name in NAMES}
 GRID = (
@@ -63,7 +65,7 @@ def fitted(frame: pd.DataFrame, group: str, rate: str | None = None) -> Fits:
     runs = read_trajectories(frame, by=(group,), learning_rate=rate)
     starts, ends, halves = curves._slices(runs, prefixes, 0.0)
     options = {"delta": None, "n_threads": 1}
-    forms, losses = list(curves.FORMS), list(curves.LOSSES)
+    forms, losses = list(FORMS), list(LOSSES)
     whole = curves._fit(runs, starts, ends, forms, losses, options, False)
     half = curves._fit(runs, halves, ends, forms, ["huber"], options, False)
     owner = np.repeat(np.arange(len(runs)), len(prefixes))
@@ -105,16 +107,16 @@ def parts(z: Fits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = np.maximum(last[:, None] - np.arange(3), np.minimum(z.starts, last)[:, None])
     tau, y = z.runs.tau[rows], z.runs.loss[rows]
     some = z.ends > z.starts
-    at = rule._at(z.whole, curves.FORMS, tau)
+    at = rule._at(z.whole, FORMS, tau)
     stands = at[..., 0] + np.median(y[:, None, None, :] - at, axis=-1)
     drop = rule.median_of(at[..., 0] - z.whole["F"], some, 0.0)
-    late = rule._at(z.half, curves.FORMS, tau[:, :1])[..., 0] - z.half["F"]
+    late = rule._at(z.half, FORMS, tau[:, :1])[..., 0] - z.half["F"]
     return rule.median_of(stands, some, y[:, 0]), drop, rule.median_of(late, some, drop)
 
 
 def ensemble(z: Fits) -> np.ndarray:
     """The rule as it stands."""
-    return rule.ensemble_final(z.runs, z.starts, z.ends, z.whole, z.half, curves.FORMS)
+    return rule.ensemble_final(z.runs, z.starts, z.ends, z.whole, z.half, FORMS)
 
 
 def ratios(z: Fits, forecast: np.ndarray) -> pd.Series:
@@ -135,7 +137,7 @@ def simulated(seed: int) -> dict[str, Fits]:
     make = delphi.simulate.scheduled_curves
     cut = make(300, schedules=["wsdcon", "multi-step"], n_points=(60, 250), rng=seed + 30)
     forms = []
-    for i, shape in enumerate(curves.FORMS):
+    for i, shape in enumerate(FORMS):
         for schedule in ("constant", "cosine", "wsd"):
             for noise in (0.002, 0.01):
                 part = delphi.simulate.curves(

@@ -25,7 +25,7 @@ import numpy as np
 from scipy.optimize import least_squares, minimize
 
 from delphi import _core
-from delphi.curves import FORMS, LOSSES
+from delphi.curveforms import FORMS, LOSSES
 
 TRUTH = {
     "log": [(0, 3)],

@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from .card import Card
     from .configs import ConfigSearch, search_configs
     from .configurations import OptimalConfigurations, optimal_configurations
-    from .curvepage import explore_curves, write_curve_page
-    from .curves import curve_loss, fit_curves, score_curves
+    from .curvecard import curve_card
+    from .curveforms import curve_loss
+    from .curvepage import explore_curves
+    from .curvepage.build import write_curve_page
+    from .curves import fit_curves, score_curves
     from .downstream import DownstreamFit, fit_downstream, fit_downstreams
     from .emergence import RichardsCurve, fit_richards
     from .endpoints import EndpointLaws, fit_endpoints
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
     from .isocurves import IsocurveComparison, compare_isocurves
     from .jointcurves import JointCurves, fit_joint_curves
     from .jointscores import score_joint_curves
-    from .kl import CalibratedKL, KLTrajectories, alive_mask, calibrate_kl, rolling_mean
+    from .kl import KLTrajectories, alive_mask
+    from .klcalibration import CalibratedKL, calibrate_kl, rolling_mean
     from .klcells import read_kl
     from .optimum import Optimum
     from .overtraining import OvertrainingCost, overtraining_cost
@@ -104,6 +108,7 @@ __all__ = [
     "calibrate_kl",
     "compare_isocurves",
     "compat",
+    "curve_card",
     "curve_loss",
     "draw_figures",
     "effective_speedup",
@@ -179,7 +184,8 @@ _ON_USE = {
     "score_joint_curves": "jointscores",
     "fit_curves": "curves",
     "final_losses": "trajectories",
-    "curve_loss": "curves",
+    "curve_card": "curvecard",
+    "curve_loss": "curveforms",
     "EndpointLaws": "endpoints",
     "ConfigSearch": "configs",
     "richards_inverse": "_core",
@@ -197,7 +203,7 @@ _ON_USE = {
     "IsocurveComparison": "isocurves",
     "OptimalConfigurations": "configurations",
     "Card": "card",
-    "CalibratedKL": "kl",
+    "CalibratedKL": "klcalibration",
     "KLTrajectories": "kl",
     "KaplanMeier": "survival",
     "OvertrainingCost": "overtraining",
@@ -210,7 +216,7 @@ _ON_USE = {
     "backtest": "backtesting",
     "bootstrap_ladder": "bootstrap",
     "bootstrap_law": "bootstrap",
-    "calibrate_kl": "kl",
+    "calibrate_kl": "klcalibration",
     "compare_isocurves": "isocurves",
     "draw_figures": "figureset",
     "effective_speedup": "speedup",
@@ -221,9 +227,9 @@ _ON_USE = {
     "fit_surfaces": "surface",
     "overtraining_cost": "overtraining",
     "read_kl": "klcells",
-    "rolling_mean": "kl",
+    "rolling_mean": "klcalibration",
     "seed_noise": "seeds",
-    "write_curve_page": "curvepage",
+    "write_curve_page": "curvepage.build",
     "write_figures": "figureset",
 }
 _MODULES = frozenset({"compat", "figures", "report", "simulate"})

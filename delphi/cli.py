@@ -184,8 +184,9 @@ def _deliver(ladder: Any, options: argparse.Namespace, sweep: Any = None) -> str
         forecast_at=options.at,
         level=options.level,
         kind=options.kind,
-        sweep=sweep,
     )
+    if sweep is not None:
+        analysis = analysis.with_sweep(sweep)
     if getattr(options, "evals", None):
         from delphi.evalscommand import analysed
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from . import _core
 from .arrays import checked_level
+from .buckets import bucketed, sweep_runs
 from .columns import loss_unit
 from .errors import DataError
-from .isoflop import IsoflopLadder, _barring, bucketed, sweep_runs
+from .isoflop import IsoflopLadder, _barring
 from .markup import block
 from .shorthand import count, flops, printable
 from .status import bits, status_text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from .curveforms import MODELS
 from .trajectories import Trajectories
 
 __all__ = ["LEVEL_POINTS", "ensemble_final", "fastest_fall", "median_of", "recent_slope"]
@@ -222,6 +222,6 @@ def _at(records: NDArray[np.void], forms: Sequence[str], tau: Floats) -> Floats:
     with np.errstate(invalid="ignore"):
         for j, form in enumerate(forms):
             r = records[:, j, :, None]
-            curve = getattr(_core, f"curve_{form}")
+            curve = MODELS[form]
             value[:, j] = curve(tau[:, None, :], r["F"], r["A"], r["theta_0"], r["theta_1"])
     return value

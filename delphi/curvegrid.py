@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .curves import curve_loss
+from .curveforms import curve_loss
 
 __all__ = ["DEFAULT_MIXES", "curves"]
 

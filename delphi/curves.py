@@ -7,75 +7,40 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import _core
-from .arrays import checked_level, floats, frame_columns
+from .arrays import checked_level, frame_columns
+from .conformal import conformal
 from .curveensemble import ensemble_final
+from .curveforms import FORMS, LOSSES
 from .errors import DataError
 from .progress import progress_bar
 from .status import bits, status_texts, warn_about
 from .threads import thread_count
-from .trajectories import Trajectories, read_trajectories
+from .trajectories import (
+    PREFIXES,
+    ROUNDING,
+    CurveColumns,
+    Trajectories,
+    checked_prefixes,
+    checked_start,
+)
 
-__all__ = ["FORMS", "LOSSES", "curve_loss", "fit_curves", "score_curves"]
+__all__ = ["fit_curves", "fit_trajectories", "score_curves"]
 
 Floats = NDArray[np.float64]
 
-FORMS = ("log", "exponential", "power", "rational")
-LOSSES = ("mae", "huber")
 BASELINES = ("last value", "best so far")
 ENSEMBLE = "ensemble"
-PREFIXES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-ROUNDING = 1e-9
 SHORT = 0.98  # of a prefix: a run that stops before it is short of it
 _TOO_FEW = next(code for code, (name, _) in _core.STATUS.items() if name == "too_few_points")
-_MODELS = {form: getattr(_core, f"curve_{form}") for form in FORMS}
 _NUMBERS = ("F", "A", "theta_0", "theta_1", "objective", "delta", "noise")
 _RESULTS = {
     "prefix", "method", "form", "loss", "n", *_NUMBERS, "predicted_final", "actual_final",
     "abs_error", "low", "high", "level", "n_calibration", "last_value", "progress_end",
     "decaying", "decays_later", "left_out", "status", "status_code",
 }  # fmt: skip
-
-
-def curve_loss(
-    progress: ArrayLike, form: str, F: Any, A: Any, theta_0: Any, theta_1: Any = np.nan
-) -> Any:
-    """Loss of a fitted curve at a progress, by broadcasting.
-
-    Parameters
-    ----------
-    progress : array_like
-        In [0, 1].
-    form : str
-        "log", "exponential", "power" or "rational".
-    F, A, theta_0, theta_1 : array_like
-        As `fit_curves` gives them; theta_1 has no effect where a form has one parameter.
-
-    Returns
-    -------
-    float or numpy.ndarray
-        F at progress 1, F + A at 0.
-
-    Raises
-    ------
-    DataError
-        Unknown form, or something that is no number.
-
-    Examples
-    --------
-    >>> curve_loss([0.0, 1.0], "log", 2.5, 1.5, 30.0).tolist()
-    [4.0, 2.5]
-    """
-    if form not in _MODELS:
-        raise DataError(f"form: expected one of {', '.join(map(repr, FORMS))}, got {form!r}")
-    with np.errstate(invalid="ignore"):
-        value = _MODELS[form](
-            floats(progress, "progress"), floats(F, "F"), floats(A, "A"),
-            floats(theta_0, "theta_0"), floats(theta_1, "theta_1"),
-        )  # fmt: skip
-    return float(value) if np.ndim(value) == 0 else value
 
 
 def fit_curves(
@@ -117,7 +82,8 @@ def fit_curves(
         Column of steps or tokens.
     total : str or float, optional
         Planned length in the unit of ``step``: a number or a column. Each run's own last step by
-        default, which is right for runs that have ended.
+        default, which is right for runs that have ended. Runs that then end before most runs that
+        agree with them in some of the ``by`` columns get the status ``ends_early``.
     prefixes : sequence of float
         Fit on progress up to each of these, in (0, 1].
     forms : sequence of str
@@ -197,14 +163,32 @@ def fit_curves(
     taken = sorted(({run} | set(along)) & (_RESULTS - {"loss"}))
     if taken or "loss" in (run, *along):
         raise DataError(f"{taken or ['loss']}: names of results; rename the column first")
-    cuts = _checked_prefixes(prefixes)
-    level = checked_level(level)
-    if not (isinstance(min_progress, (int, float)) and 0 <= min_progress < 1):
-        raise DataError(f"min_progress: expected a number in [0, 1), got {min_progress!r}")
-    runs = read_trajectories(
-        frame, run=run, progress=progress, step=step, total=total, loss=loss,
-        learning_rate=learning_rate, by=tuple(along),
+    runs = CurveColumns(run, progress, step, total, loss).read(
+        frame, learning_rate=learning_rate, by=tuple(along)
+    )
+    return fit_trajectories(
+        runs, prefixes=prefixes, forms=forms, losses=losses, delta=delta, min_progress=min_progress,
+        schedule=schedule, level=level, n_threads=n_threads, bar=bar,
     )  # fmt: skip
+
+
+def fit_trajectories(
+    runs: Trajectories,
+    *,
+    prefixes: Any = PREFIXES,
+    forms: Sequence[str] = FORMS,
+    losses: Sequence[str] = LOSSES,
+    delta: float | None = None,
+    min_progress: float = 0.0,
+    schedule: str | None = None,
+    level: float = 0.9,
+    n_threads: int | None = None,
+    bar: bool = False,
+) -> pd.DataFrame:
+    """`fit_curves` for runs that are read already; the columns of ``runs.keys`` come along."""
+    cuts = checked_prefixes(prefixes)
+    level = checked_level(level)
+    min_progress = checked_start(min_progress)
     forms = [forms] if isinstance(forms, str) else list(forms)
     losses = [losses] if isinstance(losses, str) else list(losses)
     starts, ends, halves = _slices(runs, cuts, min_progress)
@@ -216,15 +200,6 @@ def fit_curves(
     _add_intervals(fits, schedule, level)
     warn_about(fits["status_code"], "forecasts")
     return fits.drop(columns="scale_of_error_")
-
-
-def _checked_prefixes(prefixes: Sequence[float]) -> Floats:
-    cuts = np.atleast_1d(floats(prefixes, "prefixes"))
-    if cuts.ndim != 1 or not len(cuts) or not ((cuts > 0) & (cuts <= 1)).all():
-        raise DataError(f"prefixes: expected numbers in (0, 1], got {prefixes!r}")
-    if len(set(cuts.tolist())) < len(cuts):
-        raise DataError(f"prefixes: expected each once, got {prefixes!r}")
-    return np.sort(cuts)
 
 
 def _slices(runs: Trajectories, cuts: Floats, least: float) -> tuple[Any, Any, Any]:
@@ -322,6 +297,7 @@ def _fit_rows(
         (runs.cut[owner], "mid_decay"),
         (runs.diverged[owner], "diverged"),
         (~runs.finished[owner], "unfinished"),
+        (runs.early[owner], "ends_early"),
         (short, "short_prefix"),
     ):
         said[where] |= bits(word)
@@ -350,7 +326,7 @@ def _add_intervals(fits: pd.DataFrame, schedule: str | None, level: float) -> No
     ratio = np.where(usable & (unit > 0), fits["abs_error"].to_numpy(float) / unit, np.nan)
     for cell in fits.groupby(["method", "prefix"], sort=False, observed=True).indices.values():
         for rows in _peers(fits, cell, schedule, np.isfinite(ratio), level):
-            width, count = _conformal(ratio[rows], level)
+            width, count = conformal(ratio[rows], level)
             known = np.isfinite(width)
             reach[rows[known]] = width[known] * unit[rows[known]]
             calibration[rows[known]] = count[known]
@@ -388,21 +364,6 @@ def _peers(
         else:  # too few even together: all runs, for them alone
             return [cell, *parts]
     return parts
-
-
-def _conformal(ratio: Floats, level: float) -> tuple[Floats, NDArray[np.int64]]:
-    """For each run the ratio that the others stay below with this level, itself left out."""
-    known = np.isfinite(ratio)
-    ordered = np.sort(ratio[known])
-    rank = np.full(len(ratio), len(ordered))
-    rank[known] = np.argsort(np.argsort(ratio[known], kind="stable"), kind="stable")
-    others = np.where(known, len(ordered) - 1, len(ordered))
-    place = np.ceil((others + 1) * level).astype(int) - 1
-    enough = place < others
-    place = np.where(rank <= place, place + 1, place)
-    width = np.full(len(ratio), np.nan)
-    width[enough] = ordered[place[enough]]
-    return width, others
 
 
 def score_curves(fits: Any, *, by: str | Sequence[str] = ("method", "prefix")) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from typing import Any
 
 __all__ = ["add_command"]
@@ -39,6 +40,12 @@ def add_command(commands: Any) -> None:
                         help="leave out points before it, as warm-up (default: 0)")  # fmt: skip
     curves.add_argument("--level", type=_level, default=0.9,
                         help="level of the intervals (default: 0.9)")  # fmt: skip
+    curves.add_argument("--ridge", type=float, action="append", metavar="R",
+                        help="of the joint fits, for the page to choose among (may be repeated;"
+                        " cells are left out under the first)")  # fmt: skip
+    curves.add_argument("--card", type=_card, metavar="METHOD@PREFIX",
+                        help="which fit of each run gets a card in cards.json, for example"
+                        " ensemble@0.5 (default: power-huber at the middle prefix)")  # fmt: skip
     curves.add_argument("--no-left-out", action="store_true",
                         help="score joint fits on their own runs only: quicker")  # fmt: skip
     curves.add_argument("--title", help="heading of the page")
@@ -47,18 +54,31 @@ def add_command(commands: Any) -> None:
     curves.set_defaults(run=_run)
 
 
+def _card(text: str) -> tuple[str, float]:
+    """Method and prefix of ``METHOD@PREFIX``."""
+    method, _, prefix = text.rpartition("@")
+    try:
+        number = float(prefix)
+    except ValueError:
+        number = math.nan
+    if not method or not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"expected METHOD@PREFIX, got {text!r}")
+    return method, number
+
+
 def _run(options: argparse.Namespace) -> str:
     from delphi.cli import _check_output, _notes, _watched
     from delphi.curvepage.build import curve_tables, write_curve_page
     from delphi.curvepage.content import analyse_curves
 
+    more = {} if options.ridge is None else {"ridge": options.ridge}
     with _notes(options.quiet):
         _check_output(options)
         frame, columns = _table(options)
         analysis = analyse_curves(
             frame, **columns, held_out=options.held_out, target=options.target,
             min_progress=options.min_progress, level=options.level,
-            left_out=not options.no_left_out, bar=_watched(options),
+            left_out=not options.no_left_out, card=options.card, bar=_watched(options), **more,
         )  # fmt: skip
         page = None
         if options.output is not None:
@@ -90,7 +110,7 @@ def _table(options: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
             else "no file of runs given; `delphi curves --demo -o DIR` shows simulated ones"
         )  # fmt: skip
     if options.demo:
-        return demo_curves(), {}
+        return demo_curves(), {"total": "total_steps"}
     return read_curves(options.runs, named)
 
 

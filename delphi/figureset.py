@@ -12,7 +12,7 @@ import numpy as np
 
 from delphi.errors import DataWarning
 from delphi.figureinputs import SweepFile, draw_evals, draw_sweep
-from delphi.report.build import _staged, as_ladder, check_target, slugs
+from delphi.report.build import as_ladder, check_target, slugs, staged
 from delphi.report.drawings import N_BOOT, held_out_band
 from delphi.runs import ADAMH_LABEL, C_ADAMC_LABEL, match_grid, read_runs
 
@@ -33,7 +33,6 @@ MOBILE = "-mobile"
 FORECAST = 1e23  # compute of the over-training forecast
 COMPAT_AT = (1e21, 1e22, 1e23)
 COMPAT_SCALES = (0.2, 1 / 3, 0.5, 2 / 3, 2.0, 3.0, 4.0, 5.0, 10.0)
-FORMATS = ("png", "svg")
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def write_figures(
         runs_or_ladder, mobile=mobile, compat=compat, sweep=sweep, evals=evals, progress=progress
     )
     out = Path(out_dir)
-    with _staged(out) as stage:
+    with staged(out) as stage:
         for name, fig in figures.items():
             narrow = name.endswith(MOBILE)
             write_text(site_json(fig, keep_height=narrow), stage / f"{name}.json")

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .arrays import column
+from .buckets import Buckets, bucketed, sweep_runs
 from .errors import DataError, FitWarning
 from .heldout import FORECAST_AT
-from .isoflop import CURVES, WINDOW, Buckets, Curve, bucketed, fit_isoflops, sweep_runs
+from .isoflop import CURVES, WINDOW, Curve, fit_isoflops
 from .markup import block
 from .parabola import checked_window
 from .provenance import HasCard, from_runs, with_origin

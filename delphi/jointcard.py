@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .curveforms import SHAPES
 from .describe import status_fields
 
 if TYPE_CHECKING:
     from .jointcurves import JointCurves
 
 __all__ = ["joint_fields"]
-
-_SHAPES = {
-    "log": "1 - ln(1 + t tau) / ln(1 + t)",
-    "exponential": "(exp(-t tau) - exp(-t)) / (1 - exp(-t))",
-    "power": "((1 + tau / t0)^-t - (1 + 1 / t0)^-t) / (1 - (1 + 1 / t0)^-t)",
-    "rational": "(1 - tau^t) / (1 + c tau^t)",
-}
 
 
 def joint_fields(joint: JointCurves) -> dict[str, Any]:
@@ -26,7 +20,7 @@ def joint_fields(joint: JointCurves) -> dict[str, Any]:
     forms = list(dict.fromkeys(fits["form"]))
     return status_fields(joint.status_code) | {
         "law": "joint learning curves",
-        "form": f"{joint.equation}; " + "; ".join(f"s {form}: {_SHAPES[form]}" for form in forms),
+        "form": f"{joint.equation}; " + "; ".join(f"s {form}: {SHAPES[form]}" for form in forms),
         "equation": joint.equation if joint.ok else "no law",
         "variables": {
             "tau": "progress of the run, 0 to 1", "loss": "loss, in `loss_unit`",

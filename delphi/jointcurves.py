@@ -11,39 +11,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from . import _core
 from .arrays import checked_level, floats, frame_columns
-from .curveensemble import LEVEL_POINTS
-from .curves import (
-    _MODELS,
-    FORMS,
-    LOSSES,
-    PREFIXES,
-    ROUNDING,
-    _checked_prefixes,
-    _conformal,
-)
+from .conformal import conformal
+from .curveforms import FORMS, LOSSES, MODELS
 from .errors import DataError
-from .jointterms import RunTerms, run_terms
-from .progress import progress_bar
+from .jointgroups import (
+    JointOptions,
+    curves_of,
+    fit_group,
+    joint_options,
+    read_joint,
+    scope_groups,
+)
+from .jointterms import RunTerms
 from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, status_texts, warn_about
-from .threads import thread_count
-from .trajectories import Trajectories, read_trajectories
+from .trajectories import PREFIXES, ROUNDING, CurveColumns, Trajectories
 
 __all__ = ["JointCurves", "fit_joint_curves"]
 
 Floats = NDArray[np.float64]
-SCOPES = ("global", "per-flop")
-THETAS = ("shared", "linear")
-ANCHORED = "-anchored"
-PARAMETERS = ("F", "A", "ln theta_0", "ln theta_1")
 RIDGE = 1e-6
-# ln theta is held in a box, the one of csrc/laws/jointstep.c: (low_0, low_1), (high_0, high_1)
-BOX = {
-    "log": ((-9, 0), (18, 0)), "exponential": ((-9, 0), (7, 0)),
-    "power": ((-14, -7), (5, 5)), "rational": ((-4, -9), (3, 14)),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +125,9 @@ class JointCurves(HasStatus, HasCard):
             if len(rows):
                 terms = self.terms[group]
                 block = part.set_index("parameter")[list(terms.names)].to_numpy(float)
-                F, A, t0, t1 = _curves_of(block, terms(table.iloc[rows]), form)
+                F, A, t0, t1 = curves_of(block, terms(table.iloc[rows]), form)
                 with np.errstate(invalid="ignore"):
-                    out[rows] = _MODELS[form](at[rows], F, A, t0, t1)
+                    out[rows] = MODELS[form](at[rows], F, A, t0, t1)
         return out
 
     def interval(self, *, level: float | None = None) -> pd.DataFrame:
@@ -308,21 +296,11 @@ def fit_joint_curves(
     >>> bool(best["abs_error"].mean() < 0.02)
     True
     """
-    if scope not in SCOPES:
-        raise DataError(f"scope: expected 'global' or 'per-flop', got {scope!r}")
-    if theta not in THETAS:
-        raise DataError(f"theta: expected 'shared' or 'linear', got {theta!r}")
-    if scope == "per-flop" and flops is None:
-        raise DataError("scope='per-flop' needs the column flops")
-    runs = read_joint(
-        frame, run=run, progress=progress, step=step, total=total, loss=loss, mix=mix, lr=lr,
-        flops=flops,
+    options = joint_options(
+        mix, lr, flops, scope, forms, losses, prefixes, theta, interactions, ridge, delta,
+        min_progress, n_threads,
     )  # fmt: skip
-    options = JointOptions(
-        mix, lr, flops, scope, _words(forms), _words(losses), _checked_prefixes(prefixes), theta,
-        bool(interactions), _checked_ridge(ridge), delta, _checked_start(min_progress),
-        thread_count(n_threads),
-    )  # fmt: skip
+    runs = read_joint(frame, CurveColumns(run, progress, step, total, loss), options)
     seen = np.array([runs.offsets[r + 1] > runs.offsets[r] for r in range(len(runs))], bool)
     use = seen & ~runs.diverged
     if not use.any():
@@ -347,6 +325,8 @@ def fit_joint_curves(
     )
     code = whole["status_code"].to_numpy()
     code = np.where((code >= 0) & (len(left) > 0), code | bits("runs_left_out"), code)
+    if runs.early[use].any():
+        code = np.where(code >= 0, code | bits("ends_early"), code)
     lost = pd.DataFrame(dropped, columns=["group", "term", "reason"])
     named = whole["group"].isin(lost.loc[lost["reason"].ne("constant"), "group"])
     code = np.where((code >= 0) & named, code | bits("terms_dropped"), code)
@@ -362,176 +342,28 @@ def fit_joint_curves(
         lost, left, {"run": run, "mix": mix, "lr": lr, "flops": flops}, terms,
     )  # fmt: skip
     warn_about(whole["status_code"], "joint fits")
-    points = {"progress": runs.tau, "loss": runs.loss}
     how: dict[str, Any] = {
         "scope": scope, "theta": theta, "interactions": interactions, "ridge": options.ridge,
     }  # fmt: skip
-    return with_origin(result, from_arrays(points, **how))
+    origin = _origin(runs, use, options, frame_columns(frame, [loss])[loss], how)
+    return with_origin(result, origin)
 
 
-@dataclass(frozen=True)
-class JointOptions:
-    """What all parts of a joint fit need to know."""
-
-    mix: Any
-    lr: str | None
-    flops: str | None
-    scope: str
-    forms: tuple[str, ...]
-    losses: tuple[str, ...]
-    cuts: Floats
-    theta: str
-    interactions: bool
-    ridge: float
-    delta: float | None
-    least: float
-    n_threads: int
-
-
-@dataclass(frozen=True)
-class GroupFit:
-    """One group's fits, their coefficients, and forecasts of the runs asked for."""
-
-    fits: pd.DataFrame
-    coefficients: pd.DataFrame
-    predictions: pd.DataFrame
-    terms: RunTerms
-
-
-def read_joint(
-    frame: Any, *, mix: Any, lr: str | None, flops: str | None, **columns: Any
-) -> Trajectories:
-    """Trajectories with the columns that joint fits look at."""
-    mixes = [] if mix is None else [mix] if isinstance(mix, str) else list(mix)
-    along = [*mixes, *(name for name in (lr, flops) if name is not None)]
-    return read_trajectories(frame, by=tuple(dict.fromkeys(along)), **columns)
-
-
-def scope_groups(runs: Trajectories, options: JointOptions) -> list[tuple[Any, Any]]:
-    """Label and runs of every group of a scope."""
-    if options.scope == "global":
-        return [("all", np.arange(len(runs)))]
-    cells = runs.keys.groupby(options.flops, sort=True).indices
-    return [(group, np.asarray(rows)) for group, rows in cells.items()]
-
-
-def fit_group(
-    runs: Trajectories,
-    members: Any,
-    targets: Any,
-    options: JointOptions,
-    *,
-    whole: Any = None,
-    bar: bool = False,
-) -> GroupFit:
-    """Fit some runs up to every prefix and forecast others (or the same).
-
-    ``whole`` are members that are seen to their end, whatever the prefix.
-    """
-    flops = options.flops if options.scope == "global" else None
-    terms = run_terms(
-        runs.keys.iloc[members], mix=options.mix, lr=options.lr, flops=flops,
-        interactions=options.interactions,
-    )  # fmt: skip
-    first, last = _rows(runs, members, options, whole)
-    design = terms(runs.keys.iloc[members])
-    on = np.r_[0.0, np.ones(len(terms.names) - 1)]
-    try:
-        with progress_bar(bar, "joint fits") as callback:
-            records, blocks = _core.jointcurve_fit(
-                runs.tau, runs.loss, first, last, design, on,
-                n_shape_terms=terms.n_main if options.theta == "linear" else 1,
-                ridge=options.ridge, forms=options.forms, losses=options.losses,
-                delta=options.delta, n_threads=options.n_threads, progress=callback,
-            )  # fmt: skip
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(str(error)) from None
-    keys = pd.MultiIndex.from_product(
-        [options.cuts, options.forms, options.losses], names=["prefix", "form", "loss"]
-    )
-    fits = keys.to_frame(index=False)
-    flat = records.reshape(-1)
-    for name in ("n", "n_runs"):
-        fits[name] = flat[name]
-    fits["n_terms"] = len(terms.names)
-    for name in ("objective", "penalty", "delta", "gap", "iterations"):
-        fits[name] = flat[name]
-    fits["status"], fits["status_code"] = status_texts(flat["status"]), flat["status"]
-    rows = keys.to_frame(index=False).loc[np.repeat(np.arange(len(keys)), 4)]
-    coefficients = rows.reset_index(drop=True)
-    coefficients["parameter"] = np.tile(np.array(PARAMETERS, object), len(keys))
-    coefficients[list(terms.names)] = blocks.reshape(-1, len(terms.names))
-    predictions = _predictions(runs, targets, terms, fits, blocks, options)
-    return GroupFit(fits, coefficients, predictions, terms)
-
-
-def _rows(runs: Trajectories, members: Any, options: JointOptions, whole: Any) -> tuple[Any, Any]:
-    """First and end row of every member at every prefix."""
-    first = np.empty((len(options.cuts), len(members)), np.int64)
-    last = first.copy()
-    for k, r in enumerate(members):
-        tau = runs.tau[runs.points(r)]
-        cuts = np.ones_like(options.cuts) if whole is not None and r in whole else options.cuts
-        first[:, k] = runs.offsets[r] + np.searchsorted(tau, options.least - ROUNDING)
-        last[:, k] = runs.offsets[r] + np.searchsorted(tau, cuts + ROUNDING, side="right")
-    return first, np.maximum(first, last)
-
-
-def _curves_of(block: Floats, design: Floats, form: str) -> tuple[Floats, Floats, Floats, Floats]:
-    """F, A, theta_0 and theta_1 of runs from the coefficients of a fit."""
-    with np.errstate(over="ignore"):
-        F, A, t0, t1 = block @ design.T
-        (low_0, low_1), (high_0, high_1) = BOX[form]
-        return F, A, np.exp(np.clip(t0, low_0, high_0)), np.exp(np.clip(t1, low_1, high_1))
-
-
-def _predictions(
-    runs: Trajectories,
-    targets: Any,
-    terms: RunTerms,
-    fits: pd.DataFrame,
-    blocks: Floats,
-    options: JointOptions,
-) -> pd.DataFrame:
-    """Forecasts of runs by every fit, as they are and anchored, in the form of `fit_curves`."""
-    design = terms(runs.keys.iloc[targets])
-    first, last = _rows(runs, targets, options, None)
-    keys = runs.keys.iloc[targets].reset_index(drop=True)
-    shape = (len(options.cuts), len(options.forms), len(options.losses))
-    parts = []
-    for k, (cut, f, kind) in enumerate(np.ndindex(*shape)):
-        form = options.forms[f]
-        block = blocks[cut, f, kind]
-        F, A, t0, t1 = _curves_of(block, design, form)
-        off = _residual(runs, first[cut], last[cut], form, (F, A, t0, t1))
-        fit = fits.iloc[k]
-        for ending, value in (("", F), (ANCHORED, F + off)):
-            part = keys.copy()
-            part["prefix"] = fit["prefix"]
-            part["method"] = f"joint-{form}-{fit['loss']}{ending}"
-            part["form"], part["loss"] = form, fit["loss"]
-            part["F"], part["A"], part["theta_0"], part["theta_1"] = F, A, t0, t1
-            part["predicted_final"] = value
-            part["actual_final"] = runs.actual[targets]
-            part["status"], part["status_code"] = fit["status"], fit["status_code"]
-            parts.append(part)
-    table = pd.concat(parts, ignore_index=True)
-    place = cast(int, table.columns.get_loc("actual_final"))
-    error = (table["predicted_final"] - table["actual_final"]).abs()
-    table.insert(place + 1, "abs_error", error)
-    return table
-
-
-def _residual(
-    runs: Trajectories, first: Any, last: Any, form: str, curve: tuple[Floats, ...]
-) -> Floats:
-    """Median of what the last points of every prefix lie above their curve; NaN without points."""
-    end = np.maximum(last - 1, 0)
-    rows = np.maximum(end[:, None] - np.arange(LEVEL_POINTS), np.minimum(first, end)[:, None])
-    with np.errstate(invalid="ignore"):
-        fitted = _MODELS[form](runs.tau[rows], *(value[:, None] for value in curve))
-    off = np.median(runs.loss[rows] - fitted, axis=1)
-    return np.where(last > first, off, np.nan)
+def _origin(
+    runs: Trajectories, use: Any, options: JointOptions, losses: pd.Series, how: dict[str, Any]
+) -> Any:
+    """Points up to the last prefix of the runs in the fits, and what was not among them."""
+    own = np.repeat(use, np.diff(runs.offsets))
+    late = own & (runs.tau > options.cuts[-1] + ROUNDING)
+    warm = own & (runs.tau < options.least - ROUNDING)
+    inside = own & ~late & ~warm
+    gone = {
+        "of a run that diverged": int((~own).sum()),
+        "without a finite step or loss": int(runs.left_out.sum()),
+        "before min_progress": int(warm.sum()), "beyond the last prefix": int(late.sum()),
+    }  # fmt: skip
+    points = {"progress": runs.tau[inside], "loss": runs.loss[inside]}
+    return from_arrays(points, {"loss": losses}, left_out=gone, **how)
 
 
 def _with_intervals(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
@@ -541,7 +373,7 @@ def _with_intervals(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
     others = np.zeros(len(table), np.int64)
     error = table["abs_error"].to_numpy(float)
     for rows in table.groupby(["method", "prefix"], sort=False).indices.values():
-        reach[rows], others[rows] = _conformal(error[rows], level)
+        reach[rows], others[rows] = conformal(error[rows], level)
     place = cast(int, table.columns.get_loc("abs_error"))
     predicted = table["predicted_final"].to_numpy(float)
     for name, values in (
@@ -550,20 +382,3 @@ def _with_intervals(predictions: pd.DataFrame, level: float) -> pd.DataFrame:
     ):  # fmt: skip
         table.insert(place + 1, name, values)
     return table
-
-
-def _words(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _checked_ridge(ridge: float) -> float:
-    number = isinstance(ridge, (int, float, np.number)) and not isinstance(ridge, bool)
-    if not number or not 0 <= ridge < np.inf:
-        raise DataError(f"ridge: expected a finite number of at least 0, got {ridge!r}")
-    return float(ridge)
-
-
-def _checked_start(least: float) -> float:
-    if not (isinstance(least, (int, float)) and 0 <= least < 1):
-        raise DataError(f"min_progress: expected a number in [0, 1), got {least!r}")
-    return float(least)

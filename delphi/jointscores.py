@@ -9,20 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .curves import FORMS, LOSSES, PREFIXES, _checked_prefixes, fit_curves
+from .curveforms import FORMS, LOSSES
+from .curves import fit_trajectories
 from .errors import DataError, FitWarning
-from .jointcurves import (
-    RIDGE,
-    JointOptions,
-    _checked_ridge,
-    _checked_start,
-    _words,
-    fit_group,
-    read_joint,
-    scope_groups,
-)
+from .jointcurves import RIDGE
+from .jointgroups import JointOptions, fit_group, joint_options, read_joint, scope_groups
 from .progress import progress_bar
-from .threads import thread_count
+from .trajectories import PREFIXES, CurveColumns, Trajectories
 
 __all__ = ["score_joint_curves"]
 
@@ -113,17 +106,11 @@ def score_joint_curves(
     unknown = [k for k in kinds if k not in KINDS] + [c for c in cells if c not in AXES]
     if unknown:
         raise DataError(f"unknown {unknown[0]!r}: kinds are {KINDS}, cells are {AXES}")
-    if scope not in ("global", "per-flop") or theta not in ("shared", "linear"):
-        raise DataError(f"bad scope {scope!r} or theta {theta!r}")
-    where = {
-        "run": run, "progress": progress, "step": step, "total": total, "loss": loss,
-    }  # fmt: skip
-    runs = read_joint(frame, mix=mix, lr=lr, flops=flops, **where)
-    options = JointOptions(
-        mix, lr, flops, scope, _words(forms), _words(losses), _checked_prefixes(prefixes), theta,
-        bool(interactions), _checked_ridge(ridge), delta, _checked_start(min_progress),
-        thread_count(n_threads),
+    options = joint_options(
+        mix, lr, flops, scope, forms, losses, prefixes, theta, interactions, ridge, delta,
+        min_progress, n_threads,
     )  # fmt: skip
+    runs = read_joint(frame, CurveColumns(run, progress, step, total, loss), options)
     points = np.diff(runs.offsets) > 0
     use = points & ~runs.diverged
     judged = use & np.isfinite(runs.actual)
@@ -144,12 +131,39 @@ def score_joint_curves(
                 callback(done + 1, len(jobs))
     table = pd.concat(parts, ignore_index=True)
     table = table[table["actual_final"].notna()]
-    keep = [run, "kind", "cells", "prefix", "method", "predicted_final", "actual_final"]
-    table = pd.concat([table[keep], _alone(frame, table, options, where, keep)], ignore_index=True)
-    table["abs_error"] = (table["predicted_final"] - table["actual_final"]).abs()
+    alone = _alone(runs, options)
+    table = with_alone(table, alone, run)
     if details:
         return table
-    table["bias"] = table["predicted_final"] - table["actual_final"]
+    return joint_scores(table)
+
+
+FORECAST = ["kind", "cells", "prefix", "method", "predicted_final", "actual_final"]
+
+
+def with_alone(table: pd.DataFrame, alone: pd.DataFrame, run: str) -> pd.DataFrame:
+    """Joint forecasts of finished runs, beside those of each run by itself for every kind.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Joint forecasts with their kind and cells.
+    alone : DataFrame
+        Of `delphi.fit_curves`, on the same prefixes.
+    run : str
+        Column that names the run, in both.
+    """
+    seen = table[[run, "kind", "cells"]].drop_duplicates()
+    own = seen.merge(alone[alone["method"] != "best so far"], on=run)
+    keep = [run, *FORECAST]
+    both = pd.concat([table[keep], own[keep]], ignore_index=True)
+    both["abs_error"] = (both["predicted_final"] - both["actual_final"]).abs()
+    return both
+
+
+def joint_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """Errors of forecasts, one row a kind, cells, prefix and method."""
+    table = table.assign(bias=table["predicted_final"] - table["actual_final"])
     grouped = table.groupby(["kind", "cells", "prefix", "method"], sort=False)
     return grouped.agg(
         n_runs=("abs_error", "count"), mae=("abs_error", "mean"), worst=("abs_error", "max"),
@@ -180,17 +194,11 @@ def _jobs(
                     yield "left out", axis, rows[~inside], rows[inside]
 
 
-def _alone(
-    frame: Any, table: pd.DataFrame, options: JointOptions, where: dict[str, Any], keep: list[str]
-) -> pd.DataFrame:
-    """The fits of each run by itself, once for every kind and cells that its run was scored in."""
+def _alone(runs: Trajectories, options: JointOptions) -> pd.DataFrame:
+    """The fits of each run by itself."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FitWarning)
-        fits = fit_curves(
-            frame, prefixes=options.cuts.tolist(), forms=options.forms, losses=options.losses,
-            delta=options.delta, min_progress=options.least, n_threads=options.n_threads, **where,
+        return fit_trajectories(
+            runs, prefixes=options.cuts, forms=options.forms, losses=options.losses,
+            delta=options.delta, min_progress=options.least, n_threads=options.n_threads,
         )  # fmt: skip
-    run = where["run"]
-    fits = fits[fits["method"] != "best so far"]
-    seen = table[[run, "kind", "cells"]].drop_duplicates()
-    return seen.merge(fits, on=run)[keep]

@@ -286,7 +286,7 @@ def of_suites(
 
 def run_facts(runs: pd.DataFrame, suites: Sequence[str] | None = None) -> Facts:
     """What a table of runs, and its ledger, say about the IsoFLOP runs of some suites."""
-    from .isoflop import sweep_runs
+    from .buckets import sweep_runs
 
     past = _ledger(runs)
     facts = _reading(past, len(runs))

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import as_array, checked_level, floats
 from .errors import DataError
 from .groups import group_rows
+from .provenance import HasCard, from_arrays, with_origin
 from .status import HasStatus, bits, warn_about
 
 __all__ = ["KaplanMeier", "SurvivalFit", "fit_survival"]
@@ -29,7 +30,7 @@ MOST_GROUPS = 64  # log-rank tests of all pairs: 2016 of them
 
 
 @dataclass(frozen=True)
-class KaplanMeier(HasStatus):
+class KaplanMeier(HasStatus, HasCard):
     """A Kaplan-Meier curve: the share of rollouts that lives beyond each token.
 
     Attributes
@@ -140,6 +141,11 @@ class KaplanMeier(HasStatus):
 
         return survival_curves({self.label: self})
 
+    def _card_fields(self) -> dict[str, Any]:
+        from .survivalcard import meier_fields
+
+        return meier_fields(self)
+
     def __repr__(self) -> str:
         return (
             f"KaplanMeier({self.label!r}, n={self.n}, died={self.n_died}, "
@@ -151,7 +157,7 @@ class KaplanMeier(HasStatus):
 
 
 @dataclass(frozen=True)
-class SurvivalFit:
+class SurvivalFit(HasCard):
     """Kaplan-Meier curves of several groups, and log-rank tests between them.
 
     Attributes
@@ -220,6 +226,11 @@ class SurvivalFit:
         from .figures import survival_curves
 
         return survival_curves(self)
+
+    def _card_fields(self) -> dict[str, Any]:
+        from .survivalcard import survival_fields
+
+        return survival_fields(self)
 
     def __repr__(self) -> str:
         n = sum(curve.n for curve in self.curves.values())
@@ -309,8 +320,14 @@ def survival_of(
         name: _curve(name, at[span], dead[span], width, band)
         for name, span in zip(names, spans, strict=True)
     }
+    for curve, span in zip(curves.values(), spans, strict=True):
+        gone = {"of another group": len(at) - (span.stop - span.start)}
+        given = {"time": at[span], "died": dead[span]}
+        with_origin(curve, from_arrays(given, {"time": time, "died": died}, left_out=gone))
     samples = [_sample(at[span], dead[span]) for span in spans]
-    return SurvivalFit(curves, _logrank(names, samples), width, band)
+    fit = SurvivalFit(curves, _logrank(names, samples), width, band)
+    columns = {"time": at, "died": dead, "group": labels[order]}
+    return with_origin(fit, from_arrays(columns, {"time": time, "died": died}))
 
 
 def _stats() -> Any:

@@ -104,7 +104,33 @@ def results(runs, ladder):
                 at=1e21,
             ),
             "downstream": delphi.fit_downstreams(delphi.simulate.evals())["MMLU 5-Shot"],
+            "joint curves": delphi.fit_joint_curves(
+                curves(), prefixes=[0.3, 0.6], forms=["log", "power"], min_progress=0.02
+            ),
+            "joint curves per flop": delphi.fit_joint_curves(
+                curves(), prefixes=[0.5], forms="power", scope="per-flop", theta="linear"
+            ),
+            **with_survival(),
         }
+
+
+def curves():
+    """A grid of learning curves with a run that diverged and a point without a loss."""
+    runs = delphi.simulate.curves(rng=0, n_points=40)
+    names = runs["run"].unique()
+    runs.loc[(runs["run"] == names[0]) & (runs["step"] == runs["total_steps"]), "loss"] = np.nan
+    runs.loc[runs.index[runs["run"] == names[1]][3], "loss"] = np.nan
+    return runs
+
+
+def with_survival():
+    """Kaplan-Meier curves: one of several groups, all groups, and one without a death."""
+    pytest.importorskip("scipy")
+    rng = np.random.default_rng(0)
+    time, died = rng.integers(1, 200, 60).astype(float), rng.random(60) < 0.7
+    fit = delphi.fit_survival(time, died, by=np.repeat([0.1, 0.2, 0.3], 20))
+    alone = delphi.fit_survival(time[:5], np.zeros(5, bool))
+    return {"survival": fit, "Kaplan-Meier": fit.curves[0.2], "survival of one": alone}
 
 
 def with_hyperparameters():
@@ -142,7 +168,8 @@ KINDS = [
     "posterior of ladder", "bootstrap", "bootstrap pinned", "bootstrap of ladder", "comparison",
     "comparison of one", "over-training", "sweep", "sweep notebook", "polynomial", "step law",
     "step law failed", "richards", "richards binomial", "richards failed", "end points",
-    "back-test", "speed-up", "downstream",
+    "back-test", "speed-up", "downstream", "joint curves", "joint curves per flop", "survival",
+    "Kaplan-Meier", "survival of one",
 ]  # fmt: skip
 
 
@@ -645,6 +672,105 @@ def test_rows_a_fit_leaves_out_are_counted():
     card = plain_card(**facts)
     assert card.ranges["N"] == {"distinct": 9, "from": 1e18, "to": 1e21}
     assert card.definitions["FLOPs"].startswith(NOT_APPLICABLE)
+
+
+# --- rows of fit_curves ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def curve_fits():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", delphi.FitWarning)
+        return delphi.fit_curves(curves(), prefixes=[0.02, 0.5], min_progress=0.05)
+
+
+ROWS = [
+    *(f"{form}-{loss}" for form in ("log", "exponential", "power", "rational")
+      for loss in ("mae", "huber")),
+    "last value", "best so far", "ensemble",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ROWS)
+@pytest.mark.parametrize("place", [0, 1, 5])  # diverged, a point missing, an ordinary one
+def test_every_row_of_fit_curves_has_a_card(curve_fits, method, place):
+    runs = curves()
+    name = runs["run"].unique()[place]
+    one = curve_fits[(curve_fits["run"] == name) & (curve_fits["method"] == method)]
+    for _, row in one.iterrows():
+        card = delphi.curve_card(row, runs, min_progress=0.05)
+        values = card.to_dict()
+        assert not [name for name, value in values.items() if empty(value) or value is None]
+        assert Card.from_json(card.to_json()) == card
+        assert card.rows_used == card.n_points == row["n"]
+        assert card.rows_read == len(runs)
+        assert card.rows_used + sum(card.left_out.values()) == card.rows_read
+        assert card.definitions["progress"] == "column 'step' over the last one of its run"
+        assert card.options == {"prefix": row["prefix"], "min_progress": 0.05}
+        assert card.status == row["status"].split(", ")
+        if row["form"] and row["status_code"] >= 0:
+            assert card.parameters["F"] == row["F"]
+            assert (card.delta == NOT_APPLICABLE) == (row["loss"] == "mae")
+            assert card.goodness["objective"] == row["objective"]
+        if np.isfinite(row["low"]):
+            assert card.uncertainty["final loss"] == [row["low"], row["high"]]
+
+
+def test_the_data_of_a_curve_card_are_those_of_its_fit(curve_fits):
+    runs = curves()
+    name = runs["run"].unique()[5]
+    row = curve_fits.query("run == @name and method == 'power-huber' and prefix == 0.5")
+    card = delphi.curve_card(row, runs, min_progress=0.05)
+    own = runs[runs["run"] == name]
+    tau = own["step"] / own["step"].max()
+    inside = (tau <= 0.5) & (tau >= 0.05)
+    points = {"progress": tau[inside].to_numpy(), "loss": own.loc[inside, "loss"].to_numpy()}
+    assert card.hashes == {"points": fingerprint(points)}
+    assert card.left_out == {
+        "of another run": len(runs) - 40, "before min_progress": 1, "beyond the prefix": 20,
+    }  # fmt: skip
+    shuffled = delphi.curve_card(row, runs.sample(frac=1, random_state=0), min_progress=0.05)
+    assert shuffled == card
+    bare = delphi.curve_card(row.iloc[0])
+    assert bare.hashes == bare.rows_read == NOT_STATED
+    assert bare.parameters == card.parameters
+
+
+def test_a_curve_card_of_other_points_is_refused(curve_fits):
+    runs = curves()
+    row = curve_fits[curve_fits["method"] == "power-mae"].iloc[-1]
+    with pytest.raises(delphi.DataError, match="the row was fitted to 19 points"):
+        delphi.curve_card(row, runs)
+    with pytest.raises(delphi.DataError, match="have no run"):
+        delphi.curve_card(row, runs[runs["run"] != row["run"]], min_progress=0.05)
+    with pytest.raises(delphi.DataError, match="not one of fit_curves: no F, A"):
+        delphi.curve_card(row.drop(["F", "A"]), runs)
+    with pytest.raises(delphi.DataError, match="expected one row, got 2"):
+        delphi.curve_card(curve_fits.iloc[:2], runs)
+    with pytest.raises(delphi.DataError, match="expected a row of fit_curves, got int"):
+        delphi.curve_card(3, runs)
+
+
+def test_joint_fits_say_which_points_they_saw(results):
+    card = results["joint curves"].card()
+    runs = curves()
+    assert card.rows_read == len(runs)
+    assert card.left_out == {
+        "of a run that diverged": 39, "without a finite step or loss": 2,
+        "beyond the last prefix": 35 * 16,
+    }  # fmt: skip
+    assert card.options == {"scope": "global", "theta": "shared", "ridge": 1e-6}
+    assert "all, prefix 0.3, power-mae, ln theta_1" in card.parameters
+
+
+def test_survival_cards_count_the_other_groups(results):
+    one = results["Kaplan-Meier"].card()
+    assert (one.rows_read, one.rows_used, one.left_out) == (60, 20, {"of another group": 40})
+    whole = results["survival"].card()
+    assert whole.rows_used == 60
+    assert len(whole.validation) == 3
+    assert whole.hashes["points"]["columns"] == ["died", "group", "time"]
+    assert results["survival of one"].card().status == {"no_deaths": "1 of 1 groups"}
 
 
 def test_a_surface_has_a_card():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from delphi import _core
-from delphi.jointcurves import BOX
+from delphi.jointgroups import BOX
 from tests.reference import jointcurve as slow
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -28,32 +28,6 @@ def one(N, D, y, **options):
     return _core.surface_fit(N, D, y, [0, len(N)], **options)[0]
 
 
-def truths(count, seed):
-    """Noise-free surfaces in random units: three designs, terms from 0.001 to 3 times E."""
-    rng = np.random.default_rng(seed)
-    groups, laws = [], []
-    for _ in range(count):
-        n = int(rng.integers(9, 60))
-        N, D = 10 ** rng.uniform(7, 10.5, n), 10 ** rng.uniform(8.5, 12, n)
-        kind = rng.integers(3)
-        if kind == 1:  # budgets
-            D = 10 ** rng.choice(np.linspace(18, 22, 6), n) / (6 * N)
-        if kind == 2:  # sizes and ratios
-            N = 10 ** rng.choice(np.linspace(7.5, 10, 5), n)
-            D = N * rng.choice([5, 10, 20, 40, 80, 160], n)
-        E, (alpha, beta) = rng.uniform(0.3, 3), rng.uniform(0.1, 1.0, 2)
-        a, b = E * 10 ** rng.uniform(-3, 0.5, 2)
-        y = E + a * (N / gmean(N)) ** -alpha + b * (D / gmean(D)) ** -beta
-        u = 10 ** rng.uniform(-9, 9, 3)
-        groups.append((N * u[0], D * u[1], y * u[2]))
-        laws.append((E * u[2], a * u[2], b * u[2], alpha, beta))
-    return groups, np.array(laws)
-
-
-def gmean(x):
-    return np.exp(np.log(x).mean())
-
-
 def noisy(seed, n=40, noise=0.005):
     rng = np.random.default_rng(seed)
     N, D = 10 ** rng.uniform(7.5, 10, n), 10 ** rng.uniform(9, 11.5, n)
@@ -70,7 +44,7 @@ def noisy(seed, n=40, noise=0.005):
 
 @pytest.mark.parametrize(("objective", "space"), BOTH)
 def test_noise_free_surfaces_come_back(objective, space):
-    groups, wanted = truths(1000, seed=7)
+    groups, wanted = twin.truths(1000, seed=7)
     columns, offsets = samples.stacked(groups, 3), samples.offsets_of(groups)
     got = _core.surface_fit(*columns, offsets, objective=objective, space=space, n_threads=2)
     error = np.abs(np.column_stack([got[name] for name in INSIDE]) / wanted - 1).max(axis=1)

@@ -79,6 +79,52 @@ def test_bad_settings_leave_the_state_alone(runs):
         CurveExplorer(runs.iloc[:0])
 
 
+def test_a_choice_without_runs_is_said_and_the_next_one_builds_on_it(runs):
+    holes = runs[(runs["mix"] == "web") | (runs["scale"] > 1e19)]
+    panel = delphi.explore_curves(holes)
+    try:
+        panel.controls["scale"].value = 1e19
+        panel.controls["mix"].value = "math"
+        assert "no run with" in panel.words.value
+        assert "still shows the settings before" in panel.words.value
+        assert panel.explorer.state.where["mix"] == "all"
+        panel.controls["scale"].value = 3e19
+        assert panel.explorer.state.where == {"scale": 3e19, "mix": "math", "lr": "all"}
+        assert len(panel.figure.data[2].x) == 2
+    finally:
+        panel.close()
+
+
+def test_a_move_of_the_prefix_sends_no_point_again(panel, monkeypatch):
+    sent = []
+    monkeypatch.setattr(panel.figure, "_send_update_msg", lambda *a, **k: sent.append((a, k)))
+    panel.controls["prefix"].value = 0.4
+    (update,) = sent
+    touched = update[1]["trace_indexes"]
+    assert 0 not in touched
+    assert {1, 3} <= set(touched)
+
+
+def test_what_is_taken_for_the_end_is_said(runs):
+    late = (runs["run"] == "web-1e19-0.001") & (runs["step"] > 0.5 * runs["total_steps"])
+    panel = delphi.explore_curves(runs[~late])
+    assert "web-1e19-0.001 ends before most runs like it" in panel.words.value
+    panel.close()
+    panel = delphi.explore_curves(runs[~late], total="total_steps")
+    assert "planned length" not in panel.words.value
+    panel.close()
+
+
+def test_close_leaves_nothing(runs):
+    widgets = pytest.importorskip("ipywidgets.widgets.widget")
+    before = set(widgets._instances)
+    made = delphi.explore_curves(runs)
+    made.controls["form"].value = "log"
+    made._repr_mimebundle_()
+    made.close()
+    assert set(widgets._instances) == before
+
+
 def test_no_columns_of_mix_or_rate_are_needed(runs):
     bare = runs[["run", "step", "loss"]]
     explorer = CurveExplorer(bare)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import warnings
 
 import numpy as np
@@ -16,62 +15,40 @@ from delphi import simulate
 
 pytest.importorskip("plotly")
 pytest.importorskip("jinja2")
-playwright = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
-from delphi.curvepage.build import write_curve_page  # noqa: E402
-from delphi.curvepage.content import analyse_curves  # noqa: E402
-from delphi.curvepage.payload import payload  # noqa: E402
+from delphi.curvepage.build import write_curve_page
+from delphi.curvepage.content import analyse_curves
+from delphi.curvepage.payload import payload
+from tests import browser
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome here"),
+    pytest.mark.skipif(browser.BROWSER is None, reason="no Chromium or Chrome here"),
     pytest.mark.slow,
 ]
-PATIENCE = 120_000  # ms: a busy machine is slow, not broken
 HOSTILE = '<img src=x onerror="window.harmed=1">&amp;\u202e'
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def grid():
     runs = simulate.curves(
         scales=(3e18, 1e19, 3e19, 1e20), mixes=("web", "math"), lrs=(1e-3, 2e-3), n_points=150,
         rng=3,
     )  # fmt: skip
-    runs.loc[runs["run"] == "web-3e18-0.001", "run"] = HOSTILE
-    analysis = analyse_curves(runs, prefixes=[0.2, 0.4, 0.6, 0.8])
-    return write_curve_page(analysis, tmp_path_factory.mktemp("curves") / "out")
+    return runs.assign(run=runs["run"].replace("web-3e18-0.001", HOSTILE))
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
+def written(tmp_path_factory):
+    analysis = analyse_curves(grid(), prefixes=[0.2, 0.4, 0.6, 0.8])
+    return write_curve_page(analysis, tmp_path_factory.mktemp("curves") / "out")
 
 
-class Visit:
-    """A page opened from disk without a network, and everything it complained about."""
+class Visit(browser.Visit):
+    """A page of learning curves, whose live figures are drawn."""
 
-    def __init__(self, browser, path, size=(1300, 900), scheme="light"):
-        self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, offline=True
-        )
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.said, self.asked = [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.resolve().as_uri())
-        self.page.wait_for_selector("html[data-drawn][data-live]", state="attached")
-
-    def run(self, code, *arguments):
-        return self.page.evaluate(code, *arguments)
+    def __init__(self, chromium, path, **options):
+        super().__init__(chromium, path, **options)
+        self.page.wait_for_selector("html[data-live]", state="attached")
 
     def slide(self, name, place):
         """Move a slider with the keyboard from its beginning."""
@@ -198,7 +175,7 @@ def test_forecasts_are_those_of_fit_curves(visit, written, form, loss, place, mi
     assert len(lines) == len(want)
     finals = {t["symbol"]: t for t in traces if t["mode"] == "markers"}
     np.testing.assert_allclose(finals["diamond"]["y"], want["actual_final"])
-    np.testing.assert_allclose(finals["x"]["y"], want["predicted_final"])
+    np.testing.assert_allclose(finals["x-thin"]["y"], want["predicted_final"])
     going_on = [t for t in traces if t["meta"] == "continuation"]
     assert len(going_on) == (0 if loss is None else len(want))
     for trace, fit in zip(going_on, want.itertuples(), strict=False):
@@ -305,13 +282,71 @@ def test_joint_scores_are_those_of_score_joint_curves(visit, written):
         seen.pick("joint-kind", kind if not cells else f"{kind}: {cells}")
         part = joint[
             (joint["scope"] == "global") & (joint["kind"] == kind) & (joint["cells"] == cells)
-        ].set_index(["method", "prefix"])
+            & (joint["ridge"] == 1e-6)
+        ].set_index(["method", "prefix"])  # fmt: skip
         rows = seen.table("joint-table")
         assert {row[0] for row in rows} >= {"joint-power-huber", "power-huber", "last value"}
         for row in rows:
             want = part.loc[(row[0], float(row[1]))]
             assert float(row[3]) == pytest.approx(want["mae"], rel=1e-3)
             assert float(row[4]) == pytest.approx(want["worst"], rel=1e-3)
+
+
+def test_the_ridge_of_joint_fits_is_chosen(visit, written):
+    seen = visit()
+    for label, ridge in (("1e-06", 1e-6), ("0.01", 1e-2)):
+        seen.pick("joint-ridge", label)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", delphi.FitWarning)
+            want = delphi.score_joint_curves(
+                grid(), kinds=["own prefix"], forms="power", losses="huber", ridge=ridge,
+                prefixes=[0.2, 0.4, 0.6, 0.8],
+            ).set_index(["method", "prefix"])  # fmt: skip
+        rows = seen.table("joint-table")
+        assert len(rows) == 16
+        for row in rows:
+            one = want.loc[(row[0], float(row[1]))]
+            assert float(row[3]) == pytest.approx(one["mae"], rel=1e-3)
+            assert float(row[5]) == pytest.approx(one["bias"], rel=1e-3)
+    seen.pick("joint-kind", "cut: mix")
+    assert "No joint fit of this kind" in seen.text("joint-said")
+    assert seen.said == []
+
+
+def test_cards_stand_on_the_page_and_in_the_file(visit, written):
+    seen = visit()
+    cards = json.loads((written.directory / "cards.json").read_text())
+    laws = seen.run(
+        "() => [...document.querySelectorAll('section[aria-labelledby=cards] summary')]"
+        ".map(s => s.innerText)"
+    )
+    assert laws == [name for name in cards if name.startswith(("joint", "endpoint"))]
+    assert laws[0] == "joint fits, global, ridge 1e-06"
+    assert "endpoint laws up to 3e19 FLOPs" in laws
+    seen.page.click(".card >> nth=0")
+    assert "joint learning curves" in seen.page.inner_text(".card >> nth=0")
+    runs = [name for name in cards if name.endswith(", power-huber from prefix 0.6")]
+    assert len(runs) == 16
+    fits = written.analysis.fits
+    row = fits[(fits["method"] == "power-huber") & (fits["prefix"] == 0.6)]
+    row = row[row["run"] == "math-1e19-0.001"].iloc[0]
+    card = delphi.curve_card(row, grid())
+    name = "math-1e19-0.001, power-huber from prefix 0.6"
+    assert cards[name] == card.to_dict()
+
+    for place, name in enumerate(runs):
+        seen.page.select_option("#card-run", index=place)
+        got = seen.run(
+            "() => Object.fromEntries([...document.querySelectorAll('#run-card tr')].filter("
+            "r => r.cells.length === 2).map(r => [...r.cells].map(c => c.textContent)))"
+        )
+        want = cards[name]
+        assert got["law"] == "learning curve, power"
+        assert got["n points"] == str(want["n_points"])
+        assert want["hashes"]["points"]["sha256"] in got["hashes"]
+        assert f"F: {want['parameters']['F']:.6g}" in got["parameters"]
+    assert seen.run("window.harmed") is None
+    assert seen.said == []
 
 
 def test_heat_map_shows_the_best_fit_of_every_scale(visit, written):

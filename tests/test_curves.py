@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import delphi
-from delphi.curves import FORMS
+from delphi.curveforms import FORMS
 from delphi.trajectories import read_trajectories
 
 
@@ -172,6 +172,71 @@ def test_duplicate_steps_count_twice_and_the_final_loss_is_their_mean():
     fits = delphi.fit_curves(frame, prefixes=[1.0], forms=["log"])
     assert (fits["n"] == 41).all()
     np.testing.assert_allclose(fits["actual_final"], (2.5 + 2.7) / 2)
+
+
+def shortened(grid, names, share=0.6):
+    """The grid with some runs cut."""
+    late = grid["run"].isin(names) & (grid["step"] > share * grid["total_steps"])
+    return grid[~late]
+
+
+def test_a_run_that_ends_before_its_peers_is_flagged_where_no_total_is_named(grid):
+    names = grid["run"].unique()[[0, 7]].tolist()
+    cut = shortened(grid, names)
+    columns = {"by": ["scale", "mix", "lr"], "prefixes": [0.5], "forms": "log"}
+    fits = delphi.fit_curves(cut, **columns)
+    early = fits["status"].str.contains("ends_early")
+    assert set(fits.loc[early, "run"]) == set(names)
+    assert fits["actual_final"].notna().all()  # taken for finished, and said so
+    fits = delphi.fit_curves(cut, total="total_steps", **columns)
+    assert not fits["status"].str.contains("ends_early").any()
+    unfinished = fits["status"].str.contains("unfinished")
+    assert set(fits.loc[unfinished, "run"]) == set(names)
+    with pytest.warns(delphi.FitWarning, match="8 of 144 forecasts: ends_early"):
+        delphi.fit_curves(cut, **{**columns, "losses": "mae"})
+
+
+def test_runs_of_lengths_that_peers_share_are_not_flagged(grid):
+    # the lengths differ from scale to scale: only the column says that this is as it should be
+    assert not read_trajectories(grid, by=("scale",)).early.any()
+    assert not read_trajectories(grid, by=("mix", "lr")).early.any()
+    curves = read_trajectories(grid)
+    assert curves.end_assumed
+    assert not curves.early.any()
+    given = read_trajectories(shortened(grid, grid["run"].unique()[:1]), total="total_steps")
+    assert not given.end_assumed
+    assert not given.early.any()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "early"),
+    [([100, 100, 60], [0, 0, 1]), ([100, 60], [0, 0]), ([100, 100, 50, 50], [0] * 4),
+     ([100, 99.5, 100, 98], [0, 0, 0, 1]), ([60, 60, 100], [0, 0, 0]), ([100], [0]),
+     ([100, 100, 70, 50], [0, 0, 1, 1]), ([100, 90, 80], [0, 0, 0])],
+)  # fmt: skip
+def test_the_common_end_is_that_of_half_the_runs_and_more(lengths, early):
+    frame = pd.concat(
+        pd.DataFrame({"run": f"r{i}", "step": [1.0, n], "loss": [3.0, 2.0]})
+        for i, n in enumerate(lengths)
+    )
+    assert read_trajectories(frame).early.astype(int).tolist() == early
+
+
+def test_a_run_at_the_common_end_of_any_group_is_at_its_end():
+    rows = [("a", "x", 100), ("b", "x", 100), ("c", "x", 100), ("d", "y", 50), ("e", "y", 50)]
+    frame = pd.concat(
+        pd.DataFrame({"run": name, "mix": mix, "step": [1.0, n], "loss": [3.0, 2.0]})
+        for name, mix, n in rows
+    )
+    assert read_trajectories(frame).early.tolist() == [False, False, False, True, True]
+    assert not read_trajectories(frame, by=("mix",)).early.any()
+
+
+def test_final_losses_say_which_runs_may_be_unfinished(grid):
+    name = grid["run"].iloc[0]
+    with pytest.warns(delphi.DataWarning, match=f"{name} ends before most runs like it"):
+        table = delphi.final_losses(shortened(grid, [name]), by=["scale"])
+    assert name in table["run"].tolist()
 
 
 def test_an_unfinished_run_has_no_final_loss_to_compare_with():

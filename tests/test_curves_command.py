@@ -32,11 +32,37 @@ def test_tables_page_and_files(file, tmp_path, capsys):
     assert "What this says" in said
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {
-        "curves.html", "fits.csv", "scores.csv", "scores_by_scale.csv", "endpoint_laws.csv",
-        "endpoints_held_out.csv", "joint_scores.csv",
+        "curves.html", "cards.json", "fits.csv", "scores.csv", "scores_by_scale.csv",
+        "endpoint_laws.csv", "endpoints_held_out.csv", "joint_scores.csv",
     }  # fmt: skip
     scores = pd.read_csv(tmp_path / "out" / "scores.csv")
     assert scores["n_runs"].max() == 4
+
+
+def test_cards_and_ridges_are_those_asked_for(file, tmp_path):
+    words = ["curves", str(file), "-o", str(tmp_path), "--no-left-out", "--quiet"]
+    assert main([*words, "--ridge", "1e-3", "--ridge", "0", "--card", "ensemble@0.3"]) == 0
+    cards = json.loads((tmp_path / "cards.json").read_text())
+    runs = [name for name in cards if name.startswith("web-")]
+    assert runs[0] == "web-1e19-0.001, ensemble from prefix 0.3"
+    assert len(runs) == 4
+    assert {"joint fits, global, ridge 0.001", "joint fits, global, ridge 0"} <= set(cards)
+    assert "endpoint laws up to 3e19 FLOPs" in cards
+    assert cards[runs[0]]["rows_read"] == 4 * 30
+    joint = pd.read_csv(tmp_path / "joint_scores.csv")
+    assert joint["ridge"].unique().tolist() == [1e-3, 0.0]
+
+
+@pytest.mark.parametrize("card", ["ensemble", "@0.5", "ensemble@2", "ensemble@x"])
+def test_a_card_is_a_method_at_a_prefix(file, card, capsys):
+    with pytest.raises(SystemExit):
+        main(["curves", str(file), "--card", card])
+    assert "expected METHOD@PREFIX" in capsys.readouterr().err
+
+
+def test_a_card_of_no_fit_is_refused(file, capsys):
+    assert main(["curves", str(file), "--no-left-out", "--card", "cubic-mae@0.5"]) == 2
+    assert "no fit 'cubic-mae' at prefix 0.5" in capsys.readouterr().err
 
 
 def test_json(file, capsys):
@@ -44,6 +70,26 @@ def test_json(file, capsys):
     value = json.loads(capsys.readouterr().out)
     assert {"mae", "worst", "coverage"} <= set(value["tables"])
     assert value["files"] == []
+
+
+def test_what_is_taken_for_the_end_is_said(tmp_path, capsys):
+    runs = delphi.simulate.curves(
+        scales=(3e18, 1e19), mixes=("web",), lrs=(5e-4, 1e-3, 2e-3), n_points=30, rng=0
+    )
+    late = (runs["run"] == "web-1e19-0.001") & (runs["step"] > 0.5 * runs["total_steps"])
+    path = tmp_path / "cut.csv"
+    runs[~late].drop(columns="total_steps").to_csv(path, index=False)
+    assert main(["curves", str(path), "--json", "--no-left-out", "--quiet"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    said = " ".join(value["reading"])
+    assert "No planned length (total) is named" in said
+    assert "web-1e19-0.001 ends before most runs like it" in said
+    assert value["tables"]["odd"][0]["what"] == "ends before most runs like it"
+    runs[~late].to_csv(path, index=False)  # with total_steps
+    assert main(["curves", str(path), "--json", "--no-left-out", "--quiet"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert "planned length" not in " ".join(value["reading"])
+    assert value["tables"]["odd"][0]["what"] == "unfinished"
 
 
 def test_columns_by_other_names(file, tmp_path, capsys):

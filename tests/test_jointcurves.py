@@ -49,6 +49,16 @@ def test_finals_of_linear_recipes_come_back(loss, scope):
     ]  # fmt: skip
 
 
+def test_a_run_that_ends_before_its_peers_marks_every_fit():
+    runs = delphi.simulate.curves(rng=0)
+    late = (runs["run"] == runs["run"].iloc[0]) & (runs["step"] > 0.5 * runs["total_steps"])
+    options = {"prefixes": [0.3], "forms": "power", "losses": "huber"}
+    with pytest.warns(delphi.FitWarning, match="1 of 1 joint fits: ends_early"):
+        joint = delphi.fit_joint_curves(runs[~late], **options)
+    assert joint.status == "ends_early"
+    assert delphi.fit_joint_curves(runs[~late], total="total_steps", **options).status == "ok"
+
+
 def test_recipes_that_were_not_seen_are_predicted_at_any_progress():
     runs = exact()
     away = (runs["lr"] == 1e-3) & (runs["scale"] == 1e19)
@@ -267,7 +277,7 @@ def test_bad_cells_are_named():
 def test_trajectories_are_read_once_for_all(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "delphi.jointcurves.read_trajectories",
+        "delphi.jointgroups.read_trajectories",
         lambda *a, **k: calls.append(1) or read_trajectories(*a, **k),
     )
     delphi.score_joint_curves(exact(), prefixes=[0.5], forms="log", losses="huber")

@@ -1,4 +1,4 @@
-"""JupyterLab in a real browser: a slider of `delphi.explore` is moved and the fit changes."""
+"""JupyterLab in a real browser: the controls of the live panels are moved and the fits change."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ pytest.importorskip("anywidget")
 psutil = pytest.importorskip("psutil")
 pytest.importorskip("playwright.sync_api")
 
+import delphi  # noqa: E402
 from tests.browser import BROWSER  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,10 +32,19 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-CELL = """import delphi
+CELLS = {
+    "explore": """import delphi
 panel = delphi.explore(delphi.simulate.ladder(rng=0), n_boot=200)
 panel.controls["curve"].value = "parabola"  # before anything is on the page
-panel"""
+panel""",
+    "curves": """import delphi
+runs = delphi.simulate.curves(
+    scales=(3e18, 1e19, 3e19), mixes=("web", "math"), lrs=(1e-3, 2e-3), n_points=60, rng=5
+)
+panel = delphi.explore_curves(runs, total="total_steps")
+panel.controls["form"].value = "log"  # before anything is on the page
+panel""",
+}
 PATIENCE = 60_000  # ms: a busy machine is slow, not broken
 
 
@@ -101,10 +112,11 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    # Without a kernel named JupyterLab would ask for one.
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, tmp_path / "explore.ipynb")
+    for name, cell in CELLS.items():
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+        # Without a kernel named JupyterLab would ask for one.
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
     server = Lab(tmp_path)
     try:
         server.wait()
@@ -141,10 +153,11 @@ def drawn(page) -> dict:
     )
 
 
-def test_moving_a_slider_changes_the_fit(lab, page):
+def run_notebook(lab, page, name, panel):
+    """Open a notebook, run it, and wait for its panel to be drawn; what the page complained of."""
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(lab.url("lab/tree/explore.ipynb"))
+    page.goto(lab.url(f"lab/tree/{name}.ipynb"))
     page.wait_for_function("() => window.jupyterapp !== undefined")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for()
     # Too early, and JupyterLab asks which kernel is meant.
@@ -153,8 +166,13 @@ def test_moving_a_slider_changes_the_fit(lab, page):
     )
     # Not waited for: what it waits for could be a dialog, and evaluate() has no time limit.
     page.evaluate("() => { void window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-    page.locator(".delphi-explorer .js-plotly-plot .main-svg").first.wait_for()
+    page.locator(f".{panel} .js-plotly-plot .main-svg").first.wait_for()
     page.locator(".delphi-facts").wait_for()
+    return wrong
+
+
+def test_moving_a_slider_changes_the_fit(lab, page):
+    wrong = run_notebook(lab, page, "explore", "delphi-explorer")
     before, was = facts(page), drawn(page)
     assert before["optima fitted"] == "7 of 7 budgets"
     assert was["optima"] == 7
@@ -187,3 +205,89 @@ def test_moving_a_slider_changes_the_fit(lab, page):
     assert not alive, "the server or a kernel is left"
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", lab.port)) != 0
+
+
+def curves_drawn(page) -> dict:
+    """What plotly holds in the browser of the panel of learning curves."""
+    return page.evaluate(
+        """() => {
+            const plot = document.querySelector('.delphi-curves .js-plotly-plot');
+            const of = name => plot.data.find(trace => trace.name === name);
+            const list = values => Array.from(values, v => Number.isFinite(v) ? v : null);
+            return {prefix: plot.layout.shapes[0].x0, actual: list(of('observed final').y),
+                    forecast: list(of('forecast').y), names: Array.from(of('forecast').text),
+                    fitted: list(of('fitted').y), observed: list(of('observed').y)};
+        }"""
+    )
+
+
+def test_every_control_of_the_curve_panel_shows_what_fit_curves_says(lab, page):
+    wrong = run_notebook(lab, page, "curves", "delphi-curves")
+    runs = delphi.simulate.curves(
+        scales=(3e18, 1e19, 3e19), mixes=("web", "math"), lrs=(1e-3, 2e-3), n_points=60, rng=5
+    )
+    where = {"scale": "all", "mix": "all", "lr": "all"}
+
+    def checked(prefix, form, loss):
+        """The figure and the words, against the library."""
+        method = form if form == "ensemble" else f"{form}-{loss}"
+        own = runs
+        for noun, value in where.items():
+            own = own if value == "all" else own[own[noun] == value]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", delphi.FitWarning)
+            fits = delphi.fit_curves(own, total="total_steps", prefixes=[prefix])
+        want = fits[fits["method"] == method].reset_index(drop=True)
+        said = f"{method} from prefix {prefix:g}"
+        page.wait_for_function(
+            "([said, n]) => { const text = document.querySelector('.delphi-facts').innerText;"
+            " return text.includes(said) && new RegExp('runs\\\\s+' + n + '\\\\b').test(text); }",
+            arg=[said, len(want)],
+        )  # fmt: skip
+        first = float(want["predicted_final"][0])
+        page.wait_for_function(
+            """([n, y]) => { const plot = document.querySelector('.delphi-curves .js-plotly-plot');
+            const trace = plot.data.find(trace => trace.name === 'forecast');
+            return trace.y.length === n && Math.abs(trace.y[0] - y) < 1e-9; }""",
+            arg=[len(want), first],
+        )
+        got = curves_drawn(page)
+        assert got["prefix"] == pytest.approx(prefix)
+        assert got["names"] == want["run"].tolist()
+        assert got["forecast"] == pytest.approx(want["predicted_final"].tolist(), abs=1e-9)
+        assert got["actual"] == pytest.approx(want["actual_final"].tolist())
+        assert len(got["observed"]) == 61 * len(want)
+        assert len(got["fitted"]) == (0 if form == "ensemble" else 26 * len(want))
+        if form != "ensemble":
+            assert got["fitted"][24] == pytest.approx(first)
+            assert got["fitted"][25] is None
+        words = facts(page)
+        assert words["mean error"] == f"{want['abs_error'].mean():.4g}"
+        assert words["worst error"] == f"{want['abs_error'].max():.4g}"
+
+    def pick(description, label):
+        box = page.locator(f".delphi-curves .widget-dropdown:has(label:text-is('{description}'))")
+        box.locator("select").select_option(label=label)
+
+    checked(0.5, "log", "huber")
+    pick("form", "rational")
+    checked(0.5, "rational", "huber")
+    pick("loss", "mae")
+    checked(0.5, "rational", "mae")
+    handle = page.locator(".delphi-curves .widget-hslider .noUi-handle").first
+    handle.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    checked(0.47, "rational", "mae")
+    picks = (("scale", 1e19, "1e19"), ("mix", "math", "math"), ("lr", 2e-3, "0.002"))
+    for noun, value, label in picks:
+        pick(noun, label)
+        where[noun] = value
+        checked(0.47, "rational", "mae")
+    pick("lr", "all")
+    where["lr"] = "all"
+    pick("form", "ensemble")
+    checked(0.47, "ensemble", "mae")
+    loss = page.locator(".delphi-curves .widget-dropdown:has(label:text-is('loss')) select")
+    page.wait_for_function("box => box.disabled", arg=loss.element_handle())
+    assert not wrong

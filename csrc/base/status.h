@@ -190,6 +190,8 @@
       "the run has not reached its end: there is no final loss to compare with")                   \
     X(DPH_W_SHORT_PREFIX, DPH_BIT(DPH_CURVE, 10), "short_prefix",                                  \
       "the run stops well before this prefix: the forecast is from what there is")                 \
+    X(DPH_W_ENDS_EARLY, DPH_BIT(DPH_CURVE, 11), "ends_early",                                      \
+      "ends before most runs like it, and its last step is taken as its end: name total")          \
     X(DPH_W_JOINT_STALLED, DPH_BIT(DPH_CURVE, 16), "joint_stalled",                                \
       "the joint fit was still falling when its steps ran out: give it a ridge or fewer terms")    \
     X(DPH_W_JOINT_RISES, DPH_BIT(DPH_CURVE, 17), "joint_rises",                                    \

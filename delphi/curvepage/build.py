@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from delphi.curveforms import LOSSES
 from delphi.curvepage.content import CurveAnalysis, analyse_curves
-from delphi.curvepage.payload import payload, thinning_note
-from delphi.curves import LOSSES
-from delphi.report.build import _staged, check_target
+from delphi.curvepage.payload import NAME, RUNS, payload, thinning_note
+from delphi.report.build import CARD_FILE, CARDS, cards_json, cards_note, check_target, staged
 from delphi.report.tables import PAGE_ROWS, Column, Table, from_frame
+from delphi.shorthand import printable, shortened
 
 if TYPE_CHECKING:
     from delphi.report.page import Plot
 
 __all__ = ["CurvePage", "curve_tables", "render_curve_page", "write_curve_page"]
 
+FEW = 3  # runs: fewer are not shown alone at first
 PAGE = "curves.html"
 UNITS = "Losses in the unit of the data; compute in FLOPs; errors are absolute."
 
@@ -33,7 +35,7 @@ class CurvePage:
     ----------
     directory, page : Path
     files : tuple of Path
-        The page and the tables as CSV.
+        The page, the tables as CSV, and the fit cards as JSON.
     analysis : CurveAnalysis
     """
 
@@ -86,9 +88,10 @@ def write_curve_page(
     check_target(out_dir)
     a = runs if isinstance(runs, CurveAnalysis) else analyse_curves(runs, **options)
     out = Path(out_dir)
-    with _staged(out) as stage:
+    with staged(out) as stage:
         for name, frame in _frames(a).items():
             write_text(str(frame.to_csv(index=False)), stage / f"{name}.csv")
+        write_text(cards_json(a.cards | a.run_cards), stage / CARD_FILE)
         write_text(render_curve_page(a, title), stage / PAGE)
         names = sorted(path.name for path in stage.iterdir())
     return CurvePage(out, out / PAGE, tuple(out / name for name in names), a)
@@ -122,6 +125,7 @@ def render_curve_page(a: CurveAnalysis, title: str | None = None) -> str:
             forms=[*forms, *(m for m in data["methods"] if not data["forms"][m])],
             first_form=forms.index("power") if "power" in forms else 0,
             losses=losses,
+            first_scale=_first_scale(data),
             middle=len(data["prefixes"]) // 2,
             target=f"{a.target:g}",
             best=None if best is None else _figure(best),
@@ -132,6 +136,10 @@ def render_curve_page(a: CurveAnalysis, title: str | None = None) -> str:
             joint_forms=joint_forms,
             first_joint=joint_forms.index("power") if "power" in joint_forms else 0,
             joint_losses=sorted(_words(joint, 2)),
+            ridges=[f"{ridge:g}" for ridge in dict.fromkeys(row["ridge"] for row in joint)],
+            cards=dict(list(a.cards.items())[:CARDS]),
+            cards_note=cards_note(len(a.cards)),
+            **_run_cards(a),
             version=__version__,
             units=UNITS,
             policy=Markup(policy(scripts)),
@@ -173,6 +181,7 @@ def curve_tables(a: CurveAnalysis) -> list[Table]:
     for r in range(len(runs)):
         flags = (
             ("diverged", runs.diverged[r]), ("unfinished", not runs.finished[r]),
+            ("ends before most runs like it", runs.early[r]),
             ("cut in its decay", runs.cut[r]), ("points left out", runs.left_out[r] > 0),
         )  # fmt: skip
         words.append(", ".join(word for word, true in flags if true))
@@ -201,6 +210,36 @@ def _frames(a: CurveAnalysis) -> dict[str, pd.DataFrame]:
     if a.joint is not None:
         frames["joint_scores"] = a.joint
     return frames
+
+
+def _run_cards(a: CurveAnalysis) -> dict[str, Any]:
+    """The cards of one fit of every run, as far as the page holds them, for its script."""
+    from delphi.report.shell import inert
+
+    shown = list(a.run_cards.items())[:RUNS]
+    rows = [
+        {
+            "name": shortened(printable(name), NAME),
+            "sections": [
+                [section, fields[["field", "value"]].to_numpy().tolist()]
+                for section, fields in card.to_frame().groupby("section", sort=False)
+            ],
+        }
+        for name, card in shown
+    ]
+    some = f"; here are the first {RUNS} of {len(a.run_cards):,} runs" if len(a.run_cards) > RUNS \
+        else ""  # fmt: skip
+    return {
+        "run_cards": inert(rows) if rows else "", "run_names": [row["name"] for row in rows],
+        "run_cards_note": f"One fit of every run has its card in {CARD_FILE}{some}. For any other"
+        " row of fits.csv: delphi.curve_card(row, frame).",
+    }  # fmt: skip
+
+
+def _first_scale(data: dict[str, Any]) -> int:
+    """The largest scale, where it has runs enough to be looked at alone; else all (-1)."""
+    last = len(data["scales"]) - 1
+    return last if last > 0 and data["scale"].count(last) >= FEW else -1
 
 
 def _best(a: CurveAnalysis) -> Plot | None:

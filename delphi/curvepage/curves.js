@@ -7,7 +7,8 @@
   var drawn = 0, waiting = 0;
   // dark to light would hide the largest scale on white: colours go from light to dark with scale
   var shades = ["#8FB8DE", "#5F97CC", "#3F79B5", "#2A5C96", "#174377", "#0C2A52"];
-  var colours = ["#2F55B0", "#C4650A", "#2E7D4F", "#8C3FA0", "#A8323E", "#5B6B7A"];
+  var colours = ["#2F55B0", "#C4650A", "#2E7D4F", "#8C3FA0", "#A8323E", "#5B6B7A",
+    "#0E8A99", "#8A6D0B", "#C2478F", "#6B4A2B", "#5F9E1F", "#6C63D6"];
   var symbols = ["circle", "square", "star", "pentagon", "hexagon", "cross"];
 
   function byId(id) { return document.getElementById(id); }
@@ -136,13 +137,14 @@
       traces.push({
         x: list.map(function () { return 1; }), y: list.map(values), mode: "markers", name: label,
         text: list.map(function (r) { return safe(data.run[r]); }), cliponaxis: false,
-        marker: { symbol: symbol, size: symbol === "x" ? 9 : 10, color: color,
-          line: { width: symbol === "x" ? 0 : 1, color: "#ffffff" } },
+        // a thin cross leaves the diamond under it to be seen
+        marker: { symbol: symbol, size: 10, color: color,
+          line: symbol === "diamond" ? { width: 1, color: "#ffffff" } : { width: 2.5, color: color } },
         hovertemplate: "%{text}<br>" + label + " %{y:.4f}<extra></extra>",
       });
     }
     marks("observed final", function (r) { return data.actual[r]; }, "diamond", "#22252b");
-    marks("forecast", function (r) { return fit.final[r * width + p]; }, "x", "#C2185B");
+    marks("forecast", function (r) { return fit.final[r * width + p]; }, "x-thin", "#D81B60");
     var room = 0.04 * (high - low || 1);
     draw("live-trajectories", traces, {
       xaxis: { title: { text: "progress of the run" }, range: [0, 1.03] },
@@ -171,6 +173,37 @@
   });
   byId("pick-prefix").addEventListener("input", show);
   shell.onChange(show);
+
+  // ---- the card of one run's fit
+  if (byId("card-run")) {
+    var cards = shell.read("curve-cards"), table = byId("run-card");
+    var card = function () {
+      var one = cards[number("card-run")];
+      table.caption.textContent = "Fit card of " + one.name;
+      while (table.tBodies.length) { table.removeChild(table.tBodies[0]); }
+      one.sections.forEach(function (section) {
+        var body = table.createTBody(), head = document.createElement("th");
+        head.colSpan = 2;
+        head.scope = "rowgroup";
+        head.className = "group";
+        head.textContent = section[0];
+        body.insertRow().appendChild(head);
+        section[1].forEach(function (field) {
+          var line = body.insertRow(), name = document.createElement("th");
+          name.scope = "row";
+          name.textContent = field[0];
+          line.appendChild(name);
+          var cell = line.insertCell();
+          field[1].split("\n").forEach(function (words, i) {
+            if (i) { cell.appendChild(document.createElement("br")); }
+            cell.appendChild(document.createTextNode(words));
+          });
+        });
+      });
+    };
+    byId("card-run").addEventListener("change", card);
+    card();
+  }
   shell.curves = {
     data: data, byId: byId, number: number, text: text, fixed: fixed, safe: safe, fill: fill, draw: draw,
     shade: shade, colours: colours, symbols: symbols, spread: spread,

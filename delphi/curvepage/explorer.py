@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import html
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from delphi.curvepage.content import ALL, _named
+from delphi.curveforms import FORMS, LOSSES, curve_loss
+from delphi.curvepage.content import ALL, end_notes, read_grid
 from delphi.curvepage.payload import name_of
-from delphi.curves import FORMS, LOSSES, curve_loss, fit_curves
+from delphi.curves import fit_trajectories
 from delphi.errors import DataError, FitWarning
+from delphi.explorer.live import LivePanel, go, put, widgets
 from delphi.figures import theme
 from delphi.figures.thin import spread
 from delphi.shorthand import printable, shortened
-from delphi.trajectories import read_trajectories
-
-try:
-    import anywidget  # noqa: F401  # plotly's FigureWidget is built on it
-    import ipywidgets as widgets
-    import plotly.graph_objects as go
-except ImportError as error:
-    raise ModuleNotFoundError(
-        "the panel needs ipywidgets, anywidget and plotly: pip install 'delphi-scaling[notebook]'",
-        name=error.name,
-    ) from error
+from delphi.trajectories import CurveColumns
 
 __all__ = ["CurveExplorer", "CurvePanel", "CurveState"]
 
 RUNS, POINTS = 60, 120  # drawn
 ENSEMBLE = "ensemble"
+LEAST = 0.05  # where the slider of the prefix begins
 TRACES = ("observed", "fitted", "observed final", "forecast")
 
 
@@ -51,6 +43,8 @@ class CurveState:
         Of `delphi.fit_curves` over these runs, the method on show only.
     seconds : float
         What the fit took.
+    notes : tuple of str
+        What was taken for the end of the runs, where nobody said it.
     """
 
     prefix: float
@@ -59,6 +53,7 @@ class CurveState:
     where: dict[str, Any]
     fits: pd.DataFrame
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:
@@ -114,22 +109,16 @@ class CurveExplorer:
         form: str = "power",
         loss_kind: str = "huber",
     ) -> None:
-        table, columns, _ = _named(frame, run, scale, mix, lr)
-        self.runs = read_trajectories(
-            table, run=run, progress=progress, step=step, total=total, loss=loss,
-            by=tuple(columns.values()),
-        )  # fmt: skip
-        if not len(self.runs.tau):
+        grid = read_grid(frame, CurveColumns(run, progress, step, total, loss), scale, mix, lr)
+        if not len(grid.runs.tau):
             raise DataError("no run has a point")
-        keys = self.runs.keys
-        self.keys = pd.DataFrame(
-            {"run": keys[run], **{noun: keys[name] for noun, name in columns.items()}}
-        )
-        # sorted once: a move hands over arrays and reads nothing again
-        who = np.repeat(np.arange(len(keys)), np.diff(self.runs.offsets))
-        self._points = pd.DataFrame({"run": who, "progress": self.runs.tau, "loss": self.runs.loss})
-        self._who = who
-        self.state = self._fitted(prefix, form, loss_kind, dict.fromkeys(columns, ALL))
+        self.notes = tuple(end_notes(grid.runs))
+        self.keys = grid.runs.keys
+        # runs by number: names are for people
+        numbered = pd.DataFrame({"run": np.arange(len(self.keys)), "name": self.keys["run"]})
+        self.runs = replace(grid.runs, keys=numbered)
+        self._observed: tuple[Any, Any] = (None, None)
+        self.state = self._fitted(prefix, form, loss_kind, dict.fromkeys(grid.names, ALL))
 
     def choices(self, noun: str) -> list[Any]:
         """ "all" and the values of scale, mix or lr."""
@@ -167,6 +156,24 @@ class CurveExplorer:
                 keep &= (self.keys[noun] == value).to_numpy(bool)
         return keep
 
+    def observed(self, shown: Any) -> tuple[Any, Any, list[str], list[str]]:
+        """Progress, loss and name at the points of some runs, thinned, NaN between runs; names.
+
+        The same objects while the runs on show are the same: a panel sends them once.
+        """
+        key = tuple(shown.tolist())
+        if self._observed[0] != key:
+            x, y, text, names = [], [], [], []
+            for r in shown:
+                rows = self.runs.offsets[r] + spread(int(np.diff(self.runs.offsets)[r]), POINTS)
+                name = theme.safe(shortened(printable(self.keys["run"].iloc[r]), 40))
+                x += [*self.runs.tau[rows], np.nan]
+                y += [*self.runs.loss[rows], np.nan]
+                text += [name] * (len(rows) + 1)
+                names.append(name)
+            self._observed = key, (np.array(x), np.array(y), text, names)
+        return self._observed[1]
+
     def _fitted(self, prefix: float, form: str, loss: str, where: dict[str, Any]) -> CurveState:
         if form not in (*FORMS, ENSEMBLE) or loss not in LOSSES:
             raise DataError(f"form {form!r} with loss {loss!r}: there is no such fit")
@@ -176,19 +183,18 @@ class CurveExplorer:
         start = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FitWarning)
-            fits = fit_curves(
-                self._points[keep[self._who]], progress="progress", prefixes=[prefix],
-                forms=FORMS if form == ENSEMBLE else form,
-                losses=LOSSES if form == ENSEMBLE else loss,
+            fits = fit_trajectories(
+                self.runs.only(keep), prefixes=[prefix],
+                forms=FORMS if form == ENSEMBLE else (form,),
+                losses=LOSSES if form == ENSEMBLE else (loss,),
             )  # fmt: skip
         took = time.perf_counter() - start
         method = ENSEMBLE if form == ENSEMBLE else f"{form}-{loss}"
         fits = fits[fits["method"] == method].reset_index(drop=True)
-        fits.insert(1, "name", self.keys["run"].to_numpy()[fits["run"].to_numpy(int)])
-        return CurveState(float(prefix), form, loss, where, fits, took)
+        return CurveState(float(prefix), form, loss, where, fits, took, self.notes)
 
 
-class CurvePanel(widgets.VBox):  # type: ignore[misc]
+class CurvePanel(LivePanel):
     """Controls, a figure and a few words; see `delphi.explore_curves`.
 
     Attributes
@@ -202,42 +208,30 @@ class CurvePanel(widgets.VBox):  # type: ignore[misc]
         Wall time of the last move in Python, fit and hand-over of the figure.
     """
 
-    children: Any
+    explorer: CurveExplorer
+    rows = (("form", "loss", "scale", "mix", "lr"), ("prefix",))
+    mark = "delphi-curves"
 
-    def __init__(self, explorer: CurveExplorer) -> None:
-        self.explorer = explorer
-        self.seconds = explorer.state.seconds
-        self.words = widgets.HTML()
-        self.figure = self._new_figure()
-        self._late = self._seen = False  # the figure changed before anybody saw it; was seen
-        self.controls = self._make_controls()
-        for name, control in self.controls.items():
-            control.observe(lambda change, n=name: self._moved(n, change["new"]), names="value")
-        row = widgets.HBox(
-            [c for n, c in self.controls.items() if n != "prefix"], layout={"flex_flow": "row wrap"}
-        )
-        super().__init__([row, self.controls["prefix"], self.figure, self.words])
-        self.add_class("delphi-curves")
-        self._say()
-
-    def _new_figure(self) -> Any:
+    def _empty(self) -> Any:
         figure = go.Figure()
         looks: tuple[dict[str, Any], ...] = (
             {"mode": "lines", "line": {"width": 1.2, "color": theme.SUITE_COLOURS[0]}},
-            {"mode": "lines", "line": {"width": 1.5, "dash": "dash",
-                                       "color": theme.SUITE_COLOURS[1]}},
+            {"mode": "lines", "hoverinfo": "skip",
+             "line": {"width": 1.5, "dash": "dash", "color": theme.SUITE_COLOURS[1]}},
             {"mode": "markers", "marker": {"symbol": "diamond", "size": 9, "color": theme.INK}},
-            {"mode": "markers", "marker": {"symbol": "x", "size": 9,
-                                           "color": theme.SUITE_COLOURS[1]}},
+            # a thin cross leaves the diamond under it to be seen
+            {"mode": "markers", "marker": {"symbol": "x-thin", "size": 9, "line": {
+                "width": 2.2, "color": theme.SUITE_COLOURS[1]}}},
         )  # fmt: skip
         for name, look in zip(TRACES, looks, strict=True):
             figure.add_trace(go.Scatter(x=[], y=[], name=name, **look))
         figure.add_vline(x=0.5, line={"color": theme.MUTED, "dash": "dot", "width": 1.5})
         figure.update_xaxes(title_text="progress of the run", range=[0, 1.03])
         figure.update_yaxes(title_text="loss")
-        theme.finish(figure, 400, TRACES, 24)
-        draw(figure, self.explorer)
-        return go.FigureWidget(figure)
+        return theme.finish(figure, 400, TRACES, 24)
+
+    def _draw(self, figure: Any, state: CurveState, last: dict[Any, Any]) -> None:
+        draw(figure, self.explorer, last)
 
     def _make_controls(self) -> dict[str, Any]:
         s, e = self.explorer.state, self.explorer
@@ -248,71 +242,32 @@ class CurvePanel(widgets.VBox):  # type: ignore[misc]
 
         controls = {
             "prefix": widgets.FloatSlider(
-                min=0.05, max=1.0, step=0.01, value=s.prefix, description="prefix",
+                min=min(LEAST, s.prefix), max=1.0, step=0.01, value=s.prefix, description="prefix",
                 readout_format=".2f", layout={"width": "460px"},
             ),
             "form": menu([*FORMS, ENSEMBLE], s.form, "form"),
             "loss": menu(list(LOSSES), s.loss, "loss"),
         }  # fmt: skip
+        controls["loss"].disabled = s.form == ENSEMBLE
         for noun in s.where:
             options = [(name_of(v), v) for v in e.choices(noun)]
             controls[noun] = menu(options, s.where[noun], noun)
         return controls
 
-    def _moved(self, name: str, value: Any) -> None:
-        start = time.perf_counter()
-        try:
-            self.explorer.update(**{name: value})
-        except DataError as error:
-            self.words.value = f"<p>{html.escape(printable(error))}</p>"
-            return
-        self._late = True
-        self.controls["loss"].disabled = self.explorer.state.form == ENSEMBLE
-        with self.figure.batch_update():
-            draw(self.figure, self.explorer)
-        self._say()
-        self.seconds = time.perf_counter() - start
+    def _changes(self, name: str, value: Any) -> dict[str, Any]:
+        # all of them: a choice that left no run is still on show, and the next one builds on it
+        return {n: control.value for n, control in self.controls.items()} | {name: value}
 
-    def _say(self) -> None:
-        rows = "".join(
-            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(k)}</th>'
-            f"<td>{html.escape(printable(v))}</td></tr>"
-            for k, v in self.explorer.state.facts().items()
-        )
-        took = f"fitted in {1000 * self.explorer.state.seconds:.0f} ms"
-        self.words.value = f'<table class="delphi-facts">{rows}</table><p><small>{took}</small></p>'
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """What Jupyter asks for when it shows the panel."""
-        if self._late and not self._seen:
-            # plotly's page side stumbles over changes that are older than itself.
-            old, self.figure = self.figure, self._new_figure()
-            self.children = [self.figure if child is old else child for child in self.children]
-            old.close()
-        self._seen = True
-        return super()._repr_mimebundle_(**options)
-
-    def close(self) -> None:
-        """Close every widget of the panel."""
-        for box in (*self.children, *self.children[0].children):
-            box.close()
-        super().close()
+    def _follow(self, name: str, state: CurveState) -> None:
+        self.controls["loss"].disabled = state.form == ENSEMBLE
 
 
-def draw(figure: Any, explorer: CurveExplorer) -> None:
-    """Put the state of an explorer into a figure of the panel."""
-    state, runs = explorer.state, explorer.runs
+def draw(figure: Any, explorer: CurveExplorer, last: dict[Any, Any]) -> None:
+    """Put the state of an explorer into a figure of the panel; only what differs."""
+    state = explorer.state
     shown = np.flatnonzero(explorer.chosen(state.where))
     shown = shown[spread(len(shown), RUNS)]
-    lines: list[list[Any]] = [[], [], []]
-    names: list[str] = []
-    for r in shown:
-        rows = runs.offsets[r] + spread(int(np.diff(runs.offsets)[r]), POINTS)
-        name = theme.safe(shortened(printable(explorer.keys["run"].iloc[r]), 40))
-        lines[0] += [*runs.tau[rows], np.nan]
-        lines[1] += [*runs.loss[rows], np.nan]
-        lines[2] += [name] * (len(rows) + 1)
-        names.append(name)
+    x, y, text, names = explorer.observed(shown)
     fits = state.fits.set_index("run").reindex(shown)
     tau = np.append(np.linspace(state.prefix, 1, 25), np.nan)
     fitted: tuple[Any, Any] = (np.empty(0), np.empty(0))
@@ -323,17 +278,19 @@ def draw(figure: Any, explorer: CurveExplorer) -> None:
         )  # fmt: skip
         fitted = (np.tile(tau, len(fits)), np.asarray(curves).ravel())
     one = np.ones(len(shown))
+    actual, forecast = (fits[k].to_numpy(float) for k in ("actual_final", "predicted_final"))
     parts = (
-        {"x": np.array(lines[0]), "y": np.array(lines[1]), "text": lines[2]},
-        {"x": fitted[0], "y": fitted[1]},
-        {"x": one, "y": fits["actual_final"].to_numpy(float), "text": names},
-        {"x": one, "y": fits["predicted_final"].to_numpy(float), "text": names},
-    )
-    for trace, part in zip(figure.data, parts, strict=True):
-        trace.update(part)
+        {"x": x, "y": y, "text": text}, {"x": fitted[0], "y": fitted[1]},
+        {"x": one, "y": actual, "text": names}, {"x": one, "y": forecast, "text": names},
+    )  # fmt: skip
+    wanted = {
+        (name, key): value
+        for name, part in zip(TRACES, parts, strict=True)
+        for key, value in part.items()
+    }
+    put(figure, TRACES, wanted, last)
     figure.layout.shapes[0].x0 = figure.layout.shapes[0].x1 = state.prefix
-    y, x = np.array(lines[1]), np.array(lines[0])
-    seen = np.concatenate((y[x >= 0.05], parts[2]["y"], parts[3]["y"]))
+    seen = np.concatenate((y[x >= 0.05], actual, forecast))
     seen = seen[np.isfinite(seen)]
     if len(seen):
         room = 0.04 * (np.ptp(seen) or 1)

@@ -16,15 +16,19 @@
     if (only >= 0) { names = [only]; }
     byId("end-cutoff-value").textContent = at.name;
     byId("end-cutoff").setAttribute("aria-valuetext", at.name + " FLOPs");
-    var low = Math.min.apply(null, ends.compute), high = Math.max.apply(null, ends.compute);
+    var high = Math.max.apply(null, ends.compute);
     names.forEach(function (k) {
       var colour = kit.colours[k % kit.colours.length], law = at.laws[k], name = kit.safe(ends.recipes[k]);
-      var x = [], i;
+      var x = [], i, listed = false;
+      // from its own first run on: below it a law says nothing, and would set the axis
+      var low = Math.min.apply(null, ends.compute.filter(function (_, i) { return ends.recipe[i] === k; }));
       if (law && (line ? law.a : law.E) !== null) {
         for (i = 0; i <= 60; i++) { x.push(low / 1.3 * Math.pow(high * 1.69 / low, i / 60)); }
         traces.push({ x: x, y: x.map(function (C) { return predicted(law, C, line); }), mode: "lines",
           name: name, legendgroup: "r" + k, meta: "law", hoverinfo: "skip",
-          line: { color: colour, width: 1.5, dash: ["solid", "dash", "dot", "dashdot"][Math.floor(k / 6) % 4] } });
+          line: { color: colour, width: 1.5,
+            dash: ["solid", "dash", "dot", "dashdot"][Math.floor(k / kit.colours.length) % 4] } });
+        listed = true;
       }
       [["fit", "circle"], ["cut", "circle-open"], ["held out", "triangle-up"]].forEach(function (kind) {
         var rows = [];
@@ -34,12 +38,13 @@
         if (rows.length) {
           traces.push({
             x: rows.map(function (i) { return ends.compute[i]; }),
-            y: rows.map(function (i) { return ends.loss[i]; }), mode: "markers", name: kind[0],
-            legendgroup: "r" + k, showlegend: false, meta: kind[0],
+            y: rows.map(function (i) { return ends.loss[i]; }), mode: "markers",
+            name: listed ? kind[0] : name, legendgroup: "r" + k, showlegend: !listed, meta: kind[0],
             marker: { symbol: kind[1], size: kind[0] === "held out" ? 11 : 8, color: colour,
               line: { width: 1.5, color: kind[0] === "held out" ? "#22252b" : colour } },
             hovertemplate: name + ", " + kind[0] + "<br>%{x:.3g}: %{y:.4f}<extra></extra>",
           });
+          listed = true;
         }
       });
     });
@@ -88,16 +93,21 @@
   }
 
   // ---- joint fits
+  var ridges = [];
+  (data.joint || []).forEach(function (row) {
+    if (ridges.indexOf(row.ridge) < 0) { ridges.push(row.ridge); }
+  });
   function picked(id) { return byId(id).selectedOptions[0].textContent; }
   function joint() {
     var scope = picked("joint-scope"), form = picked("joint-form"), loss = picked("joint-loss");
     var kind = picked("joint-kind").split(": "), base = form + "-" + loss;
+    var ridge = ridges[kit.number("joint-ridge")];
     var wanted = [["joint-" + base, "joint"], ["joint-" + base + "-anchored", "joint, anchored"],
       [base, "each run alone"], ["last value", "last value"]];
     var traces = [], rows = [], said = [];
     wanted.forEach(function (pair, i) {
       var part = data.joint.filter(function (row) {
-        return row.scope === scope && row.kind === kind[0] && row.cells === (kind[1] || "") &&
+        return row.scope === scope && row.ridge === ridge && row.kind === kind[0] && row.cells === (kind[1] || "") &&
           row.method === pair[0] && row.mae !== null;
       });
       part.sort(function (a, b) { return a.prefix - b.prefix; });
@@ -115,7 +125,8 @@
     });
     byId("joint-said").textContent = said.length && traces[0].name === "joint" ?
       "Mean error at the first prefix: " + said.join(", ") + "." :
-      "No joint fit of this kind: cells are left out in the global scope and under Huber's loss.";
+      "No joint fit of this kind: cells are cut and left out in the global scope, under Huber's loss" +
+        " and the first ridge; the absolute error is fitted under the first ridge.";
     kit.draw("live-joint", traces, {
       xaxis: { title: { text: "prefix (share of the run seen)" } },
       yaxis: { title: { text: "mean error of the final loss" }, type: "log", dtick: "D2",
@@ -124,7 +135,7 @@
     kit.fill("joint-table", rows, [0, 1, 1, 1, 1, 1]);
   }
   if (data.joint) {
-    ["joint-scope", "joint-kind", "joint-form", "joint-loss"].forEach(function (id) {
+    ["joint-scope", "joint-kind", "joint-form", "joint-loss", "joint-ridge"].forEach(function (id) {
       byId(id).addEventListener("change", joint);
     });
     shell.onChange(joint);

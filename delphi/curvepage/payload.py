@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from delphi.curvepage.content import CurveAnalysis
     from delphi.endpoints import EndpointLaws
 
-__all__ = ["RUNS", "payload", "thinning_note"]
+__all__ = ["NAME", "RUNS", "payload", "thinning_note"]
 
 RUNS, POINTS = 60, 120  # drawn at once, and of each; forecasts of all runs are in the page
 NAME = 60
@@ -144,7 +144,7 @@ def _endpoints(laws: tuple[EndpointLaws, ...]) -> dict[str, Any]:
 
 
 def _joint(scores: pd.DataFrame) -> list[dict[str, Any]]:
-    kept = ["scope", "kind", "cells", "prefix", "method", "n_runs", "mae", "worst", "bias"]
+    kept = ["scope", "ridge", "kind", "cells", "prefix", "method", "n_runs", "mae", "worst", "bias"]
     return [
         {k: v if isinstance(v, str) else _one(v) for k, v in row.items()}
         for row in scores[kept].to_dict("records")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import time
 from typing import Any
 
 import numpy as np
 
-from delphi.errors import DataError
+from delphi.explorer.live import LivePanel, go, make_subplots, put, widgets
 from delphi.explorer.state import FLOORS, Explorer, ExplorerState
 from delphi.figures import theme
 from delphi.figures.thin import BUDGETS, POINTS, spread
 from delphi.isoflop import curve_values
 from delphi.overtraining import SCALES
 from delphi.shorthand import flops, printable
-
-try:
-    import anywidget  # noqa: F401  # plotly's FigureWidget is built on it
-    import ipywidgets as widgets
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-except ImportError as error:
-    raise ModuleNotFoundError(
-        "the panel needs ipywidgets, anywidget and plotly: pip install 'delphi-scaling[notebook]'",
-        name=error.name,
-    ) from error
 
 __all__ = ["Panel", "draw", "empty_figure"]
 
@@ -91,7 +78,7 @@ def empty_figure(loss: str) -> go.Figure:
 
 
 def draw(fig: Any, state: ExplorerState, runs: Any, last: dict[Any, Any] | None = None) -> None:
-    """Put a state into a figure made by `empty_figure`, in one message to the browser.
+    """Put a state into a figure made by `empty_figure`; only what differs from the last time.
 
     Parameters
     ----------
@@ -100,29 +87,24 @@ def draw(fig: Any, state: ExplorerState, runs: Any, last: dict[Any, Any] | None 
     runs : DataFrame
         The suite's runs that are in the curves: budget, tokens, loss.
     last : dict, optional
-        What the last call put there; only what differs is set. Updated.
+        What the last call put there; updated.
     """
     last = {} if last is None else last
     parts = _left(state, runs) | _right(state)
     wanted: dict[tuple[str, str], Any] = {
         (name, key): value for name, part in parts.items() for key, value in part.items()
     }
-    new = {k: v for k, v in wanted.items() if k not in last or not np.array_equal(last[k], v)}
-    traces = {name: i for i, (name, _, _) in enumerate(TRACES)}
+    put(fig, tuple(name for name, _, _ in TRACES), wanted, last)
     limits, cutoff, suite = _compute_limits(state), state.settings.cutoff, state.settings.suite
-    with fig.batch_update():
-        data = fig.data
-        for (name, key), value in new.items():
-            data[traces[name]][key] = value
-        if last.get("cutoff") != cutoff:
-            for shape in fig.layout.shapes[:2]:  # the two rules at the cutoff
-                shape.x0 = shape.x1 = cutoff
-        if last.get("suite") != suite:
-            fig.layout.xaxis.update(theme.token_axis("Training tokens", runs["tokens"]))
-        if last.get("limits") != limits:
-            for axis in (fig.layout.xaxis2, fig.layout.xaxis3):
-                axis.range = limits
-    last |= new | {"cutoff": cutoff, "suite": suite, "limits": limits}
+    if last.get("cutoff") != cutoff:
+        for shape in fig.layout.shapes[:2]:  # the two rules at the cutoff
+            shape.x0 = shape.x1 = cutoff
+    if last.get("suite") != suite:
+        fig.layout.xaxis.update(theme.token_axis("Training tokens", runs["tokens"]))
+    if last.get("limits") != limits:
+        for axis in (fig.layout.xaxis2, fig.layout.xaxis3):
+            axis.range = limits
+    last |= {"cutoff": cutoff, "suite": suite, "limits": limits}
 
 
 def _xy(x: Any, y: Any) -> dict[str, Any]:
@@ -209,7 +191,7 @@ def _compute_limits(state: ExplorerState) -> list[float]:
     return [float(np.log10(min(seen) / 1.5)), float(np.log10(max(seen) * 2))]
 
 
-class Panel(widgets.VBox):  # type: ignore[misc]
+class Panel(LivePanel):
     """Controls, a figure and a few words; see `delphi.explore`.
 
     Attributes
@@ -223,45 +205,15 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         Wall time of the last move in Python: fits, bootstrap, and handing over the figure.
     """
 
-    children: Any
+    explorer: Explorer
+    rows = (("suite", "curve", "floor"), ("cutoff", "pinned"), ("scale", "at"))
+    mark = "delphi-explorer"
 
-    def __init__(self, explorer: Explorer) -> None:
-        self.explorer = explorer
-        self.seconds = explorer.state.seconds
-        self._busy = False
-        self._late = False  # the figure has got messages before anybody saw it
-        self._seen = False
-        self.figure = self._new_figure()
-        self.controls = self._make_controls()
-        self.words = widgets.HTML()
-        for name, control in self.controls.items():
-            control.observe(lambda change, n=name: self._moved(n, change["new"]), names="value")
-        rows = [
-            widgets.HBox([self.controls[n] for n in names], layout={"flex_flow": "row wrap"})
-            for names in (("suite", "curve", "floor"), ("cutoff", "pinned"), ("scale", "at"))
-        ]
-        super().__init__([*rows, self.figure, self.words])
-        self.add_class("delphi-explorer")
-        self._say(explorer.state)
+    def _empty(self) -> Any:
+        return empty_figure(theme.loss_title(_Named(self.explorer.attrs)))
 
-    def _new_figure(self) -> Any:
-        """A widget of what is on show, drawn before it becomes one."""
-        explorer = self.explorer
-        figure = empty_figure(theme.loss_title(_Named(explorer.attrs)))
-        self._last: dict[Any, Any] = {}
-        state = explorer.state
-        draw(figure, state, explorer.runs_of(state.settings.suite), self._last)
-        return go.FigureWidget(figure)
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """What Jupyter asks for when it shows the panel."""
-        if self._late and not self._seen:
-            # plotly's page side stumbles over changes that are older than itself.
-            old, self.figure = self.figure, self._new_figure()
-            self.children = [self.figure if child is old else child for child in self.children]
-            _close(old)
-        self._seen = True
-        return super()._repr_mimebundle_(**options)
+    def _draw(self, figure: Any, state: ExplorerState, last: dict[Any, Any]) -> None:
+        draw(figure, state, self.explorer.runs_of(state.settings.suite), last)
 
     def _make_controls(self) -> dict[str, Any]:
         s = self.explorer.state.settings
@@ -304,23 +256,6 @@ class Panel(widgets.VBox):  # type: ignore[misc]
         lowest = self.explorer.state.optima["loss_star"].min()
         return 0.999 * float(lowest) if np.isfinite(lowest) else 1.0
 
-    def _moved(self, name: str, value: Any) -> None:
-        if self._busy:
-            return
-        start = time.perf_counter()
-        try:
-            state = self.explorer.update(**{name: value})
-        except DataError as error:
-            self.words.value = f"<p>{html.escape(printable(error))}</p>"
-            return
-        self._busy = True  # what follows moves controls of its own
-        try:
-            self._follow(name, state)
-        finally:
-            self._busy = False
-        self._show(state)
-        self.seconds = time.perf_counter() - start
-
     def _follow(self, name: str, state: ExplorerState) -> None:
         """Controls that depend on others."""
         s = state.settings
@@ -333,38 +268,6 @@ class Panel(widgets.VBox):  # type: ignore[misc]
             cutoff.value = _nearest(budgets, s.cutoff)
         if name in ("suite", "curve"):
             self.controls["pinned"].max = max(self._highest(), s.pinned)
-
-    def _show(self, state: ExplorerState) -> None:
-        self._late = True
-        draw(self.figure, state, self.explorer.runs_of(state.settings.suite), self._last)
-        self._say(state)
-
-    def _say(self, state: ExplorerState) -> None:
-        rows = "".join(
-            f'<tr><th scope="row" style="text-align:left;padding-right:1em">{html.escape(k)}</th>'
-            f"<td>{html.escape(printable(v))}</td></tr>"
-            for k, v in state.facts().items()
-        )
-        notes = "".join(f"<p>{html.escape(printable(note))}</p>" for note in state.notes)
-        took = f"<p><small>fitted in {1000 * state.seconds:.0f} ms</small></p>"
-        self.words.value = f'<table class="delphi-facts">{rows}</table>{notes}{took}'
-
-    def close(self) -> None:
-        """Close every widget of the panel; nothing of it is left in the kernel or on the page."""
-        for box in self.children:
-            for child in getattr(box, "children", ()):
-                _close(child)
-            _close(box)
-        _close(self, super().close)
-
-
-def _close(widget: Any, itself: Any = None) -> None:
-    """Close a widget with its layout and style, which are widgets of their own."""
-    for part in ("layout", "style"):
-        own = getattr(widget, part, None)
-        if isinstance(own, widgets.Widget):
-            own.close()
-    (itself or widget.close)()
 
 
 class _Named:

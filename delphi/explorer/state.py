@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from delphi import _core
 from delphi.arrays import checked_count, checked_level
 from delphi.bootstrap import BootstrapResult, bootstrap_ladder, bootstrap_law
+from delphi.buckets import sweep_runs
 from delphi.draws import quantiles
 from delphi.errors import DataError, FitWarning
 from delphi.heldout import score_held_out
@@ -24,7 +25,6 @@ from delphi.isoflop import (
     IsoflopLadder,
     checked_curve,
     fit_isoflops,
-    sweep_runs,
 )  # fmt: skip
 from delphi.overtraining import overtraining_cost
 from delphi.powerlaw import PowerLaw, fit_power_law

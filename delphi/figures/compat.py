@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from delphi.compat import fmt_pct_err, fmt_sci
+from delphi.compat_runs import fmt_pct_err, fmt_sci
 from delphi.figures import overtraining as off_optimum
 from delphi.figures import seeds as replicates
 from delphi.figures import theme

@@ -88,7 +88,7 @@ def best_forms(scores: pd.DataFrame, *, scale: str = "scale", mobile: bool = Fal
 def scale_name(value: Any) -> str:
     """A scale as text: FLOPs in powers of ten, anything else as it is."""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.3g}"
+        return f"{value:.3g}".replace("e+", "e")
     return theme.safe(str(value), 24)
 
 

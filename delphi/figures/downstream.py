@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from delphi import _core
-from delphi.compat import fmt_pct_err
+from delphi.compat_runs import fmt_pct_err
 from delphi.downstream import DownstreamFit
 from delphi.emergence import RichardsCurve
 from delphi.emergence_views import FORECAST_AT, HELD_FROM, View, views_of_fits

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from delphi.errors import DataError, FitWarning
 from delphi.figures.thin import spread
-from delphi.kl import calibrate_kl
+from delphi.klcalibration import calibrate_kl
 from delphi.status import bits
 
 if TYPE_CHECKING:

@@ -113,7 +113,9 @@ def build_report(
     """
     check_target(out_dir)
     ladder = as_ladder(runs_or_ladder, progress=progress)
-    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at, sweep=sweep)
+    analysis = analyse(ladder, shared_floor=shared_floor, forecast_at=forecast_at)
+    if sweep is not None:
+        analysis = analysis.with_sweep(sweep)
     return write_report(analysis, out_dir, title=title, progress=progress)
 
 
@@ -160,7 +162,7 @@ def write_report(
     suites = analysis.ladder.suites
     heading = title or "Scaling laws of " + listed([shortened(suite) for suite in suites])
     cards = _cards(analysis)
-    with _staged(out) as stage:
+    with staged(out) as stage:
         plots = []
         for drawing in _bar(drawings(analysis, slugs(suites)), progress):
             wide, narrow = drawing.draw(False), drawing.draw(True)
@@ -180,9 +182,9 @@ def write_report(
             analysis.tables,
             __version__,
             cards=dict(list(cards.items())[:CARDS]),
-            cards_note=_cards_note(len(cards)),
+            cards_note=cards_note(len(cards)),
         )
-        write_text(_cards_json(cards), stage / CARD_FILE)
+        write_text(cards_json(cards), stage / CARD_FILE)
         write_text(page, stage / PAGE)
     return Report(
         directory=out,
@@ -209,12 +211,14 @@ def _cards(analysis: Analysis) -> dict[str, Card]:
     return {suite: law.card() for suite, law in analysis.laws.items() if law.ok}
 
 
-def _cards_json(cards: Mapping[str, Card]) -> str:
-    values = {suite: card.to_dict() for suite, card in cards.items()}
+def cards_json(cards: Mapping[str, Card]) -> str:
+    """Cards by name, as JSON text."""
+    values = {name: card.to_dict() for name, card in cards.items()}
     return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
 
-def _cards_note(n: int) -> str:
+def cards_note(n: int) -> str:
+    """What the cards of a page are, and how many are in the file only."""
     shown = f" Here are the first {CARDS} of {n:,}." if n > CARDS else ""
     return f"What each law is, what it was fitted to and how; also in {CARD_FILE}.{shown}"
 
@@ -241,7 +245,7 @@ def _nearest(path: Path) -> Path:
 
 
 @contextmanager
-def _staged(out: Path) -> Iterator[Path]:
+def staged(out: Path) -> Iterator[Path]:
     """A folder to write into; its files reach `out` together, at the end, or not at all."""
     check_target(out)
     base = out if out.exists() else _nearest(out)

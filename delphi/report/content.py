@@ -55,10 +55,9 @@ class Analysis:
     tables : tuple of Table
     reading : tuple of str
         The result in sentences.
-    sweep : Sweep or None
-        A sweep of hyperparameters beside the runs.
-    downstream : Downstream, optional
-        Of evaluations, whose tables and sentences stand in `tables` and `reading` too.
+    sweep, downstream : Sweep, Downstream, optional
+        A sweep of hyperparameters, and evaluations, beside the runs; their tables and sentences
+        stand in `tables` and `reading` too.
     """
 
     ladder: IsoflopLadder
@@ -72,13 +71,19 @@ class Analysis:
     sweep: Sweep | None = None
     downstream: Downstream | None = None
 
+    def with_sweep(self, sweep: Sweep) -> Analysis:
+        """The same with what a sweep of hyperparameters says."""
+        from delphi.report.sweep import sweep_reading, sweep_tables
+
+        return self._beside(sweep_tables(sweep), sweep_reading(sweep), sweep=sweep)
+
     def with_downstream(self, downstream: Downstream) -> Analysis:
         """The same with what evaluations say."""
+        return self._beside(downstream.tables, downstream.reading, downstream=downstream)
+
+    def _beside(self, tables: Sequence[Table], reading: Sequence[str], **what: Any) -> Analysis:
         return replace(
-            self,
-            tables=(*self.tables, *downstream.tables),
-            reading=(*self.reading, *downstream.reading),
-            downstream=downstream,
+            self, tables=(*self.tables, *tables), reading=(*self.reading, *reading), **what
         )
 
 
@@ -89,7 +94,6 @@ def analyse(
     forecast_at: Sequence[float] = FORECAST_AT,
     level: float = 0.95,
     kind: Kind = "mean",
-    sweep: Sweep | None = None,
 ) -> Analysis:
     """Fit the laws of a ladder, score the held-out runs, forecast, and put it all in words.
 
@@ -105,8 +109,6 @@ def analyse(
         Level of the intervals in the tables of laws and forecasts.
     kind : {"mean", "new run"}
         What the forecast is of, as in :meth:`IsoflopLadder.forecast`.
-    sweep : Sweep, optional
-        A fitted sweep, to be shown beside the runs.
 
     Returns
     -------
@@ -140,13 +142,8 @@ def analyse(
     if "truth" in ladder.runs.attrs:
         tables.append(truth_table(ladder, laws, forecasts))
     reading = read_aloud(ladder, laws, posteriors, held_out, forecasts)
-    if sweep is not None:
-        from delphi.report.sweep import sweep_reading, sweep_tables
-
-        tables += sweep_tables(sweep)
-        reading += sweep_reading(sweep)
     return Analysis(
-        ladder, laws, posteriors, held_out, forecasts, checks, tuple(tables), tuple(reading), sweep
+        ladder, laws, posteriors, held_out, forecasts, checks, tuple(tables), tuple(reading)
     )
 
 

@@ -300,12 +300,12 @@ def write_evals_report(
     """
     from delphi._version import __version__
     from delphi.figures.export import write_text
-    from delphi.report.build import PAGE, _staged
+    from delphi.report.build import PAGE, staged
     from delphi.report.page import Plot, render_page
 
     out = Path(out_dir)
     plots, figures = [], {}
-    with _staged(out) as stage:
+    with staged(out) as stage:
         for drawing in downstream.drawings():
             wide, narrow = drawing.draw(False).to_json(), drawing.draw(True).to_json()
             for name, text in ((drawing.name, wide), (f"{drawing.name}-mobile", narrow)):

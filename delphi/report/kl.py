@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from delphi.kl import left_out_text
-from delphi.report.build import PAGE, _staged, check_target
+from delphi.report.build import PAGE, check_target, staged
 from delphi.report.tables import Column, Table, from_frame, plain_status
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def write_kl_report(
             figures.survival_curves(fit),
         ),
     )
-    with _staged(out) as stage:
+    with staged(out) as stage:
         picture = figures.draw_spaghetti(
             rollouts, threshold=threshold, log=log, title=heading, **options
         )

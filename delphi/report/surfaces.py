@@ -27,7 +27,7 @@ MOST_RUNS = 20_000
 
 def fit_suites(ladder: IsoflopLadder) -> dict[str, SurfaceLaw]:
     """A surface through the runs behind each suite's budgets; empty for very large tables."""
-    from delphi.isoflop import sweep_runs
+    from delphi.buckets import sweep_runs
     from delphi.surface import fit_surface
 
     _, sweep, _ = sweep_runs(ladder.runs)

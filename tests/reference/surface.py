@@ -100,3 +100,29 @@ def fit(N, D, y, objective="huber", space="log", delta=1e-3, starts=24, rng=0):
         if value < best:
             best, theta = value, done.x
     return best, theta
+
+
+def geometric_mean(x):
+    return float(np.exp(np.log(x).mean()))
+
+
+def truths(count, seed):
+    """Noise-free surfaces in random units: three designs, terms from 0.001 to 3 times E."""
+    rng = np.random.default_rng(seed)
+    groups, laws = [], []
+    for _ in range(count):
+        n = int(rng.integers(9, 60))
+        N, D = 10 ** rng.uniform(7, 10.5, n), 10 ** rng.uniform(8.5, 12, n)
+        kind = rng.integers(3)
+        if kind == 1:  # budgets
+            D = 10 ** rng.choice(np.linspace(18, 22, 6), n) / (6 * N)
+        if kind == 2:  # sizes and ratios
+            N = 10 ** rng.choice(np.linspace(7.5, 10, 5), n)
+            D = N * rng.choice([5, 10, 20, 40, 80, 160], n)
+        E, (alpha, beta) = rng.uniform(0.3, 3), rng.uniform(0.1, 1.0, 2)
+        a, b = E * 10 ** rng.uniform(-3, 0.5, 2)
+        y = E + a * (N / geometric_mean(N)) ** -alpha + b * (D / geometric_mean(D)) ** -beta
+        u = 10 ** rng.uniform(-9, 9, 3)
+        groups.append((N * u[0], D * u[1], y * u[2]))
+        laws.append((E * u[2], a * u[2], b * u[2], alpha, beta))
+    return groups, np.array(laws)
