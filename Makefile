@@ -12,7 +12,7 @@ ifdef DELPHI_GSL_PREFIX
 GSL_FLAGS = -I$(DELPHI_GSL_PREFIX)/include -L$(DELPHI_GSL_PREFIX)/lib \
 	-Wl,-rpath,$(DELPHI_GSL_PREFIX)/lib -lgsl -lgslcblas -lm
 endif
-C_FLAGS := -std=c11 -g -ffp-contract=off -fno-math-errno -Wall -Wextra -Wconversion -Wshadow \
+C_FLAGS := -std=c11 -g -ffp-contract=off -fno-math-errno -Wno-psabi -Wall -Wextra -Wconversion -Wshadow \
 	-Wstrict-prototypes -Wvla -Werror -Icsrc -pthread
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DDPH_SANITIZED
 

@@ -160,18 +160,20 @@ def scipy_runs(form, loss, tau, y, delta, n_starts, rng, check=False) -> np.ndar
         rows = np.column_stack((np.ones(len(y)), s(x)))
         x[:2] = np.clip(np.linalg.lstsq(rows, y, rcond=None)[0], low[:2], high[:2])
         starts.append(x)
+
+    def huber_run(x):
+        """Infinite where SciPy gives up: rounding takes its trust region from under it."""
+        inside = np.clip(x, low + 1e-9, high - 1e-9)
+        try:
+            end = least_squares(
+                residuals, inside, bounds=(low, high), loss="huber", f_scale=delta, x_scale="jac"
+            )
+        except ValueError:
+            return np.inf
+        return huber(end.x)
+
     if loss == "huber":
-        return np.array(
-            [
-                huber(
-                    least_squares(
-                        residuals, np.clip(x, low + 1e-9, high - 1e-9), bounds=(low, high),
-                        loss="huber", f_scale=delta, x_scale="jac",
-                    ).x
-                )
-                for x in starts
-            ]
-        )  # fmt: skip
+        return np.array([huber_run(x) for x in starts])
     if check:
         options = {"maxiter": 2000, "maxfev": 10**9, "xatol": 1e-8, "fatol": 1e-12}
         return np.array(

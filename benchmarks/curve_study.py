@@ -37,6 +37,21 @@ def olmo_ladder(folder: Path) -> pd.DataFrame:
     return table.rename(columns=names).assign(family="cosine")
 
 
+def other_losses(folder: Path) -> pd.DataFrame:
+    """The same runs under ten more validation losses; ``group`` names the loss."""
+    table = pd.read_csv(folder / "olmo_ladder" / "ladder_learning_curves.csv")
+    shared = {"size": "scale", "_step": "step", "optim/learning_rate_group0": "rate"}
+    parts = []
+    for column in table.columns:
+        name = column.removeprefix("eval/").split("-validation")[0]
+        if not column.startswith("eval/") or name == "c4_en":
+            continue
+        part = table.rename(columns=shared | {column: "loss"})[["run", *shared.values(), "loss"]]
+        part = part.dropna().assign(group=name, run=lambda f, n=name: n + " " + f["run"])
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
 def markdown(table: pd.DataFrame, digits: str = "{:.4f}") -> str:
     """A frame as a Markdown table."""
     head = ["", *(f"{c:g}" if isinstance(c, float) else str(c) for c in table.columns)]

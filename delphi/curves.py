@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from . import _core
 from .arrays import checked_level, frame_columns
 from .conformal import conformal
+from .curveensemble import ensemble_final
 from .curveforms import FORMS, LOSSES
-from .curveforms import MODELS as _MODELS
 from .errors import DataError
 from .progress import progress_bar
 from .status import bits, status_texts, warn_about
@@ -33,8 +33,6 @@ Floats = NDArray[np.float64]
 
 BASELINES = ("last value", "best so far")
 ENSEMBLE = "ensemble"
-LEVEL_POINTS = 3  # at the end of a prefix, whose median residual says where the run stands
-CORRECTION = 1.5  # by how much the recent half may correct the drop that all of the prefix says
 SHORT = 0.98  # of a prefix: a run that stops before it is short of it
 _TOO_FEW = next(code for code, (name, _) in _core.STATUS.items() if name == "too_few_points")
 _NUMBERS = ("F", "A", "theta_0", "theta_1", "objective", "delta", "noise")
@@ -135,12 +133,13 @@ def fit_curves(
 
     Notes
     -----
-    The ensemble takes the drop from the end of the prefix to the end of the run, not the final
-    loss, from the fits: the median over all of them, averaged with the median over fits to the
-    second half of the prefix alone, which may change it by at most half as much again. It is
-    subtracted from where the run stands, the fits plus their median residual at the last three
-    points. A run whose learning rate was cut stands below its early trend and stays there; one in a
-    smooth decay falls faster of late.
+    The ensemble is where the run stands (the fits plus their median residual at the last three
+    points, within two standard deviations of the last value) less the drop that is left: the median
+    of what the fits to all of the prefix say, what the same forms say on its later half (Huber's
+    loss; within a factor of 2.5 of that), and how its last tenth goes on if it slows down as
+    tau^-1/2. Where the later half once fell 3.5 times as fast as the run does at its end, a step
+    lies in it, and the drop is the lesser of the first and the third. No learning rate, and nothing
+    beyond the prefix, has a part in it.
 
     Intervals are conformal (Vovk, Gammerman and Shafer 2005): errors of the same method at the same
     prefix on the other finished runs, in units of the drop that the ensemble foresees. They need
@@ -194,12 +193,10 @@ def fit_trajectories(
     losses = [losses] if isinstance(losses, str) else list(losses)
     starts, ends, halves = _slices(runs, cuts, min_progress)
     options = {"delta": delta, "n_threads": thread_count(n_threads)}
-    both = _fit(
-        runs, np.concatenate((starts, halves)), np.concatenate((ends, ends)), forms, losses,
-        options, bar,
-    )  # fmt: skip
-    records = both[: len(starts)]
-    fits = _fit_rows(runs, cuts, starts, ends, records, both[len(starts) :], forms, losses)
+    records = _fit(runs, starts, ends, forms, losses, options, bar)
+    # the ensemble alone sees these, and under Huber's loss they are as good and twice as fast
+    half = _fit(runs, halves, ends, forms, ["huber"], options, bar)
+    fits = _fit_rows(runs, cuts, starts, ends, records, half, forms, losses)
     _add_intervals(fits, schedule, level)
     warn_about(fits["status_code"], "forecasts")
     return fits.drop(columns="scale_of_error_")
@@ -238,49 +235,6 @@ def _fit(
         raise DataError(str(error)) from None
 
 
-def _at(records: NDArray[np.void], forms: Sequence[str], tau: Floats) -> Floats:
-    """Every fit of a slice at the slice's own tau, (n_slices, n_forms, n_losses, k)."""
-    value = np.empty((*records.shape, tau.shape[1]))
-    with np.errstate(invalid="ignore"):
-        for j, form in enumerate(forms):
-            r = records[:, j, :, None]
-            value[:, j] = _MODELS[form](tau[:, None, :], r["F"], r["A"], r["theta_0"], r["theta_1"])
-    return value
-
-
-def _median(values: Floats) -> Floats:
-    """Median over all but the first axis of what is finite; NaN where nothing is."""
-    flat = values.reshape(len(values), -1)
-    out = np.full(len(values), np.nan)
-    some = np.isfinite(flat).any(axis=1) if flat.shape[1] else np.zeros(len(values), bool)
-    out[some] = np.nanmedian(np.where(np.isfinite(flat[some]), flat[some], np.nan), axis=1)
-    return out
-
-
-def _ensemble(
-    runs: Trajectories,
-    starts: Any,
-    ends: Any,
-    whole: NDArray[np.void],
-    half: NDArray[np.void],
-    forms: Sequence[str],
-) -> Floats:
-    """Where the run stands at the end of the prefix minus the drop that is left."""
-    last = np.maximum(ends - 1, 0)
-    rows = np.maximum(last[:, None] - np.arange(LEVEL_POINTS), np.minimum(starts, last)[:, None])
-    if not len(runs.tau):
-        return np.full(len(starts), np.nan)
-    tau, y = runs.tau[rows], runs.loss[rows]
-    fitted = _at(whole, forms, tau)
-    off = np.median(y[:, None, None, :] - fitted, axis=-1)
-    stands = _median(fitted[..., 0] + off)
-    drop = _median(fitted[..., 0] - whole["F"])
-    late = _median(_at(half, forms, tau[:, :1])[..., 0] - half["F"])
-    late = np.where(np.isfinite(late), np.clip(late, drop / CORRECTION, drop * CORRECTION), drop)
-    stands = np.where(np.isfinite(stands), stands, np.where(ends > starts, y[:, 0], np.nan))
-    return stands - np.where(np.isfinite(drop), (drop + late) / 2, 0)
-
-
 def _fit_rows(
     runs: Trajectories,
     cuts: Floats,
@@ -305,7 +259,7 @@ def _fit_rows(
         best[k] = runs.loss[starts[k] : ends[k]].min()
         reached[k] = runs.tau[ends[k] - 1]
     flat = records.reshape(n_slices, n_fits)
-    ensemble = _ensemble(runs, starts, ends, records, half, forms)
+    ensemble = ensemble_final(runs, starts, ends, records, half, forms)
 
     columns: dict[str, Any] = {
         str(name): np.repeat(runs.keys[name].to_numpy()[owner], width) for name in runs.keys

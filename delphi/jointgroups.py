@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from . import _core
+from .curveensemble import LEVEL_POINTS
 from .curveforms import MODELS
-from .curves import LEVEL_POINTS
 from .errors import DataError
 from .jointterms import RunTerms, run_terms
 from .progress import progress_bar

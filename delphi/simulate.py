@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .simulate_rollouts import rollouts, survival_truth
+    from .simulate_schedules import annealed_loss, scheduled_curves
 
 __all__ = [
     "Surface",
     "Truth",
+    "annealed_loss",
     "curves",
     "ladder",
     "rollouts",
+    "scheduled_curves",
     "surface_runs",
     "survival_truth",
     "truth",
@@ -313,7 +316,7 @@ def _check(
 
 
 def __getattr__(name: str) -> Any:
-    """Rollouts and evaluations live in modules of their own, imported on use."""
+    """Rollouts, evaluations and curves of schedules live in modules of their own."""
     if name in ("rollouts", "survival_truth", "hazard_of_alpha"):
         from . import simulate_rollouts
 
@@ -322,6 +325,10 @@ def __getattr__(name: str) -> Any:
         from . import simulate_evals
 
         return simulate_evals.evals
+    if name in ("annealed_loss", "scheduled_curves"):
+        from . import simulate_schedules
+
+        return getattr(simulate_schedules, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

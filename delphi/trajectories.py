@@ -204,6 +204,7 @@ def read_trajectories(
     if run in by:
         raise DataError(f"by: {run!r} is the run already")
     table = frame_columns(frame, list(dict.fromkeys(names)))
+    table.attrs = {}  # pandas would copy them, deeply, at every step from here
     order, offsets, keys = group_rows(table[run], names=[run])
     table = table.iloc[order]
     group = np.repeat(np.arange(len(keys)), np.diff(offsets))

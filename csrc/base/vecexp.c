@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lanes.h"
 #include "veclog.h"
 
 #define LOWEST -60.0 /* below it exp(x) - 1 is -1 to the last bit */
@@ -52,14 +53,44 @@ dph_exp_many(const double *x, double *y, int64_t n)
 }
 
 /* exp(x) - 1 = 2^k expm1(r) + (2^k - 1). */
+DPH_LANES_INLINE dph_lanes
+expm1_of(dph_lanes given)
+{
+    dph_lanes x = dph_lanes_choose(given > LOWEST, given, dph_lanes_all(LOWEST));
+    dph_lanes shifted = x * inverse_ln2 + 0x1.8p52;
+    dph_lanes k = shifted - 0x1.8p52;
+    dph_lanes r = (x - k * ln2_high) - k * ln2_low;
+    dph_lanes p = dph_lanes_all(1.0 / 6227020800.0);
+    dph_lanes power = (dph_lanes)(((dph_marks)shifted << 52) + 0x3ff0000000000000LL);
+
+    p = 1.0 / 479001600.0 + r * p;
+    p = 1.0 / 39916800.0 + r * p;
+    p = 1.0 / 3628800.0 + r * p;
+    p = 1.0 / 362880.0 + r * p;
+    p = 1.0 / 40320.0 + r * p;
+    p = 1.0 / 5040.0 + r * p;
+    p = 1.0 / 720.0 + r * p;
+    p = 1.0 / 120.0 + r * p;
+    p = 1.0 / 24.0 + r * p;
+    p = 1.0 / 6.0 + r * p;
+    p = 0.5 + r * p;
+    return power * (r + r * r * p) + (power - 1.0);
+}
+
 DPH_CLONES void
 dph_expm1_many(const double *x, double *y, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        double power = 0;
-        double less_one = reduced(x[i] > LOWEST ? x[i] : LOWEST, &power);
+    int64_t whole = n - n % DPH_LANES;
 
-        y[i] = power * less_one + (power - 1.0);
+    for (int64_t i = 0; i < whole; i += DPH_LANES) {
+        dph_lanes_store(expm1_of(dph_lanes_load(x + i)), y + i);
+    }
+    if (whole < n) {
+        dph_lanes rest = expm1_of(dph_lanes_load_part(x + whole, n - whole));
+
+        for (int64_t i = whole; i < n; i++) {
+            y[i] = rest[i - whole];
+        }
     }
 }
 

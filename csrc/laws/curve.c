@@ -46,18 +46,18 @@ typedef struct {
     const dph_curve_options *options;
     double *columns;
     double *base;
-    double *part;
-    double *thin;               /* double[2 * DPH_CURVESTART_POINTS], then double[2 * THIN] */
+    double *part;               /* then tau and y of the points that are fitted */
+    double *thin;               /* double[2 * THIN] */
     const double *F, *A, *sums; /* the scan of this slice */
 } problem;
 
 size_t
 dph_curve_scratch(int64_t n_largest)
 {
-    size_t width = (size_t)n_largest + DPH_CURVE_PARAMETERS;
+    size_t width = DPH_REFINE_WIDTH((size_t)n_largest);
 
-    return (DPH_REFINE_COLUMNS + 2) * width + (size_t)2 * (DPH_CURVESTART_POINTS + THIN) +
-           3 * PLACES + dph_curvestart_scratch();
+    return (DPH_REFINE_COLUMNS + 4) * width + (size_t)2 * THIN + 3 * PLACES +
+           dph_curvestart_scratch();
 }
 
 double
@@ -149,10 +149,11 @@ static void
 open_fit(const problem *q, int64_t step, dph_curvefit *fit)
 {
     int n_theta = dph_curveshape_n_theta(q->form);
-    const double *tau = q->tau;
-    int64_t n = q->n;
+    size_t width = DPH_REFINE_WIDTH((size_t)q->n);
+    double *tau = q->part + width;
+    double *y = tau + width;
 
-    *fit = (dph_curvefit){.y = q->y,
+    *fit = (dph_curvefit){.y = y,
                           .n_parameters = 2 + n_theta,
                           .high = {q->y_max, 2 * q->y_max},
                           .columns = q->columns,
@@ -161,19 +162,16 @@ open_fit(const problem *q, int64_t step, dph_curvefit *fit)
         fit->low[2 + k] = q->axes[k].low;
         fit->high[2 + k] = q->axes[k].high;
     }
-    if (step > 1) {
-        double *thin_tau = q->thin;
-        double *thin_y = q->thin + DPH_CURVESTART_POINTS;
-
-        n = 0;
-        for (int64_t i = 0; i < q->n; i += step) {
-            thin_tau[n] = q->tau[i];
-            thin_y[n++] = q->y[i];
-        }
-        tau = thin_tau;
-        fit->y = thin_y;
+    fit->n = 0;
+    for (int64_t i = 0; i < q->n; i += step) {
+        tau[fit->n] = q->tau[i];
+        y[fit->n++] = q->y[i];
     }
-    dph_curveshape_open(&fit->shape, q->form, tau, n, q->base, q->part);
+    for (int64_t i = fit->n; i < DPH_PADDED(fit->n); i++) {
+        tau[i] = 0;
+        y[i] = 0;
+    }
+    dph_curveshape_open(&fit->shape, q->form, tau, DPH_PADDED(fit->n), q->base, q->part);
 }
 
 static int
@@ -254,7 +252,7 @@ static double
 end_huber(const problem *q, dph_curvefit *fit, double delta, double floor, double *p)
 {
     dph_boxline line = {
-        .s = q->columns, .y = q->y, .n = q->n, .F_max = q->y_max, .A_max = 2 * q->y_max};
+        .s = q->columns, .y = fit->y, .n = fit->n, .F_max = q->y_max, .A_max = 2 * q->y_max};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
 
     dph_curverefine(fit, delta, TOLERANCE, STEPS, floor, p);
@@ -366,7 +364,7 @@ static problem
 thin_out(const problem *q)
 {
     problem few = *q;
-    double *tau = q->thin + 2 * DPH_CURVESTART_POINTS;
+    double *tau = q->thin;
     double *y = tau + THIN;
     int64_t step = (q->n + THIN - 1) / THIN;
 
@@ -426,7 +424,7 @@ fit_loss(const problem *q, const problem *few, int loss, const place *finalists,
 static void
 fit_slice(problem *q, double *scratch, dph_curve *out)
 {
-    size_t width = (size_t)q->n + DPH_CURVE_PARAMETERS;
+    size_t width = DPH_REFINE_WIDTH((size_t)q->n);
     const dph_curve_options *options = q->options;
     place finalists[FINALISTS] = {0};
     double searched = NAN; /* the delta that the starts were found with */
@@ -455,9 +453,9 @@ fit_group(const dph_curve_batch *batch, int64_t first, int64_t last, int form_in
           const dph_curve_options *options, double *scratch, dph_curve *out)
 {
     int64_t start = batch->starts[first];
-    size_t width = (size_t)(batch->ends[last - 1] - start) + DPH_CURVE_PARAMETERS;
-    double *thin = scratch + (DPH_REFINE_COLUMNS + 2) * width;
-    double *F = thin + 2 * (DPH_CURVESTART_POINTS + THIN);
+    size_t width = DPH_REFINE_WIDTH((size_t)(batch->ends[last - 1] - start));
+    double *thin = scratch + (DPH_REFINE_COLUMNS + 4) * width;
+    double *F = thin + 2 * THIN;
     double *A = F + PLACES;
     double *sums = A + PLACES;
     problem good[DPH_CURVESTART_SLICES];

@@ -3,37 +3,32 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "../base/lanes.h"
 #include "../base/veclog.h"
 #include "l1band.h"
 #include "l1line.h"
 #include "l1step.h"
 
-#define LANES 4
 #define NEAR 0.8 /* of the promise: a gain below it means that the valley bends */
 #define SURE 0.99
 #define SURE_ENOUGH 1e-9 /* gap of a step, of its sum */
 #define TRUST_FIRST 1.0
 #define TRUST_LEAST 1e-12
 
-/* Residuals and the sum of their absolute values. */
+/* Residuals, zero in the padding, and the sum of their absolute values. */
 DPH_CLONES static double
 absolute(const double *y, const double *s, int64_t n, double F, double A, double *r)
 {
-    double sum[LANES] = {0};
-    double rest = 0;
-    int64_t i = 0;
+    dph_lanes sum = {0};
 
-    for (; i + LANES <= n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            r[i + k] = (y[i + k] - F) - A * s[i + k];
-            sum[k] += fabs(r[i + k]);
-        }
+    for (int64_t i = 0; i < n; i += DPH_LANES) {
+        dph_lanes e = (dph_lanes_load(y + i) - F) - A * dph_lanes_load(s + i);
+
+        e = dph_lanes_where(dph_lanes_first(n - i), e);
+        dph_lanes_store(e, r + i);
+        sum += dph_lanes_abs(e);
     }
-    for (; i < n; i++) {
-        r[i] = (y[i] - F) - A * s[i];
-        rest += fabs(r[i]);
-    }
-    return (sum[0] + sum[2]) + (sum[1] + sum[3]) + rest;
+    return dph_lanes_sum(sum);
 }
 
 static void
@@ -73,7 +68,7 @@ static void
 linearise(const dph_curvefit *fit, const dph_refinecolumns *c, const double *p, double trust,
           dph_l1problem *problem)
 {
-    int64_t n = fit->shape.n;
+    int64_t n = fit->n;
 
     multiply(c->slope[0], p[1], c->q[1], n);
     multiply(c->slope[1], p[1], c->q[2], fit->n_parameters == DPH_CURVE_PARAMETERS ? n : 0);
@@ -98,7 +93,7 @@ level(const dph_curvefit *fit, const dph_refinecolumns *c, const double *s, cons
       dph_l1vertex *vertex, double *p)
 {
     dph_l1problem problem = {
-        .r = r, .J = {c->q[0], s}, .n = fit->shape.n, .n_parameters = 2, .stopped = fit->stopped};
+        .r = r, .J = {c->q[0], s}, .n = fit->n, .n_parameters = 2, .stopped = fit->stopped};
     double step[DPH_CURVE_PARAMETERS] = {0};
     double gap = 0;
 
@@ -117,7 +112,7 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
                    double *p)
 {
     dph_refinecolumns c = dph_curverefine_columns(fit);
-    int64_t n = fit->shape.n;
+    int64_t n = fit->n;
     double trust = TRUST_FIRST;
     double here = 0;
     int fresh = 0;
@@ -169,16 +164,8 @@ dph_curverefine_l1(dph_curvefit *fit, double tolerance, int steps_max, double fl
         }
         if (there < here) {
             double gain = here - there;
-            double *held = c.s;
 
-            c.s = c.s_next;
-            c.s_next = held;
-            held = c.r;
-            c.r = c.r_next;
-            c.r_next = held;
-            for (int j = 0; j < fit->n_parameters; j++) {
-                p[j] = next[j];
-            }
+            dph_curverefine_take(fit, next, &c, p);
             here = there;
             fresh = 0;
             trust = gain > 0.7 * promise   ? fmax(trust, 2 * far)
@@ -199,18 +186,18 @@ dph_curverefine_l1gap(dph_curvefit *fit, double *p, double *gap)
 {
     dph_refinecolumns c = dph_curverefine_columns(fit);
     dph_boxline line = {
-        .s = c.s, .y = fit->y, .n = fit->shape.n, .F_max = fit->high[0], .A_max = fit->high[1]};
+        .s = c.s, .y = fit->y, .n = fit->n, .F_max = fit->high[0], .A_max = fit->high[1]};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
     double here = 0;
 
     dph_curveshape_values(&fit->shape, p + 2, c.s);
-    here = absolute(fit->y, c.s, fit->shape.n, p[0], p[1], c.r);
-    if (fit->shape.n > DPH_L1BAND_LEAST) {
+    here = absolute(fit->y, c.s, fit->n, p[0], p[1], c.r);
+    if (fit->n > DPH_L1BAND_LEAST) {
         dph_l1vertex vertex = {0};
 
-        ones(&c, fit->shape.n);
+        ones(&c, fit->n);
         *gap = level(fit, &c, c.s, c.r, &vertex, p);
-        return absolute(fit->y, c.s, fit->shape.n, p[0], p[1], c.r);
+        return absolute(fit->y, c.s, fit->n, p[0], p[1], c.r);
     }
     *gap = dph_l1line_fit(&line, c.root, &inner);
     if (inner.objective <= here) {

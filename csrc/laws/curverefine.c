@@ -4,10 +4,10 @@
 #include <stddef.h>
 
 #include "../base/dots.h"
+#include "../base/lanes.h"
 #include "../base/veclog.h"
 #include "huberline.h"
 
-#define LANES 4
 #define DAMPING_FIRST 1e-2
 #define DAMPING_MIN 1e-12
 #define DAMPING_MAX 1e8
@@ -24,7 +24,7 @@
 dph_refinecolumns
 dph_curverefine_columns(const dph_curvefit *fit)
 {
-    int64_t width = fit->shape.n + DPH_CURVE_PARAMETERS;
+    int64_t width = DPH_REFINE_WIDTH(fit->n);
     double *at = fit->columns;
     dph_refinecolumns c = {.s = at,
                            .r = at + width,
@@ -39,41 +39,47 @@ dph_curverefine_columns(const dph_curvefit *fit)
     return c;
 }
 
-/* Residuals and their Huber sum over delta. */
+void
+dph_curverefine_take(const dph_curvefit *fit, const double *next, dph_refinecolumns *c, double *p)
+{
+    double *held = c->s;
+
+    c->s = c->s_next;
+    c->s_next = held;
+    held = c->r;
+    c->r = c->r_next;
+    c->r_next = held;
+    for (int j = 0; j < fit->n_parameters; j++) {
+        p[j] = next[j];
+    }
+}
+
+/* Residuals, zero in the padding, and their Huber sum over delta. */
 DPH_CLONES static double
 residuals(const double *y, const double *s, int64_t n, double F, double A, double delta, double *r)
 {
-    double sum[LANES] = {0};
-    double rest = 0;
-    int64_t i = 0;
+    dph_lanes sum = {0};
+    dph_lanes edge = dph_lanes_all(delta);
 
-    for (; i + LANES <= n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            double e = (y[i + k] - F) - A * s[i + k];
-            double a = fabs(e);
-            double clipped = a < delta ? a : delta;
+    for (int64_t i = 0; i < n; i += DPH_LANES) {
+        dph_lanes e = (dph_lanes_load(y + i) - F) - A * dph_lanes_load(s + i);
+        dph_lanes a;
+        dph_lanes clipped;
 
-            r[i + k] = e;
-            sum[k] += clipped * (a - 0.5 * clipped);
-        }
+        e = dph_lanes_where(dph_lanes_first(n - i), e);
+        a = dph_lanes_abs(e);
+        clipped = dph_lanes_choose(a < edge, a, edge);
+        dph_lanes_store(e, r + i);
+        sum += clipped * (a - 0.5 * clipped);
     }
-    for (; i < n; i++) {
-        double a = 0;
-        double clipped = 0;
-
-        r[i] = (y[i] - F) - A * s[i];
-        a = fabs(r[i]);
-        clipped = a < delta ? a : delta;
-        rest += clipped * (a - 0.5 * clipped);
-    }
-    return ((sum[0] + sum[2]) + (sum[1] + sum[3]) + rest) / delta;
+    return dph_lanes_sum(sum) / delta;
 }
 
 static double
 evaluate(dph_curvefit *fit, double delta, const double *p, double *s, double *r)
 {
     dph_curveshape_values(&fit->shape, p + 2, s);
-    return residuals(fit->y, s, fit->shape.n, p[0], p[1], delta, r);
+    return residuals(fit->y, s, fit->n, p[0], p[1], delta, r);
 }
 
 /* Rows of the weighted problem: root of the weight times (1, s, A slopes), and pull over root. */
@@ -107,7 +113,8 @@ static int
 solve(const dph_curvefit *fit, dph_refinecolumns *c, double damping, const double *p, double *step,
       double *promise, double (*R)[DPH_CURVE_PARAMETERS], int *free_index)
 {
-    int64_t n = fit->shape.n;
+    int64_t n = fit->n;
+    int64_t width = DPH_REFINE_WIDTH(n);
     double *pull = c->q[DPH_CURVE_PARAMETERS];
     double rhs[DPH_CURVE_PARAMETERS] = {0};
     int n_free = 0;
@@ -118,40 +125,42 @@ solve(const dph_curvefit *fit, dph_refinecolumns *c, double damping, const doubl
             R[a][b] = 0;
         }
     }
+    for (int64_t i = n; i < width; i++) {
+        pull[i] = 0;
+    }
     for (int j = 0; j < fit->n_parameters; j++) {
-        double uphill = dph_dot(c->q[j], pull, n); /* minus the derivative */
-        double size = dph_dot(c->q[j], c->q[j], n);
+        double uphill = 0; /* minus the derivative */
+        double size = 0;
+
+        for (int64_t i = n; i < width; i++) {
+            c->q[j][i] = 0;
+        }
+        uphill = dph_dot(c->q[j], pull, width);
+        size = dph_dot(c->q[j], c->q[j], width);
 
         step[j] = 0;
         if ((p[j] <= fit->low[j] && uphill <= 0) || (p[j] >= fit->high[j] && uphill >= 0) ||
             !(size > 0) || !isfinite(size)) {
             continue;
         }
-        for (int k = 0; k < DPH_CURVE_PARAMETERS; k++) {
-            c->q[j][n + k] = 0;
-        }
         c->q[j][n + n_free] = sqrt(RIDGE * damping * size);
         free_index[n_free++] = j;
     }
-    for (int k = 0; k < DPH_CURVE_PARAMETERS; k++) {
-        pull[n + k] = 0;
-    }
-    n += n_free;
     for (int a = 0; a < n_free; a++) {
         double *qa = c->q[free_index[a]];
 
-        R[a][a] = sqrt(dph_dot(qa, qa, n));
+        R[a][a] = sqrt(dph_dot(qa, qa, width));
         if (!(R[a][a] > 0)) {
             continue;
         }
         for (int b = a + 1; b < n_free; b++) {
             double *qb = c->q[free_index[b]];
 
-            R[a][b] = dph_dot(qa, qb, n) / R[a][a];
-            dph_subtract(R[a][b] / R[a][a], qa, qb, n);
+            R[a][b] = dph_dot(qa, qb, width) / R[a][a];
+            dph_subtract(R[a][b] / R[a][a], qa, qb, width);
         }
-        rhs[a] = dph_dot(qa, pull, n) / R[a][a];
-        dph_subtract(rhs[a] / R[a][a], qa, pull, n);
+        rhs[a] = dph_dot(qa, pull, width) / R[a][a];
+        dph_subtract(rhs[a] / R[a][a], qa, pull, width);
         *promise += 0.5 * rhs[a] * rhs[a];
     }
     for (int a = n_free - 1; a >= 0; a--) {
@@ -167,58 +176,50 @@ solve(const dph_curvefit *fit, dph_refinecolumns *c, double damping, const doubl
 
 #define N_SUMS 14
 #define PULLS 10 /* where the pulls begin */
-#define WIDE 8
 
-/* What one point adds to the weighted products of the columns 1, s and the slopes: the upper
- * triangle, then the pull on each. */
-static inline void
-tally(double s, double d0, double d1, double r, double delta, double damping, double (*lane)[WIDE],
-      int k)
-{
-    double a = fabs(r);
-    double far = 1 / (a > delta ? a : delta);
-    double w = (a > delta ? damping : 1 + damping) * far;
-    double pull = r * far;
-    double ws = w * s;
-    double w0 = w * d0;
-    double w1 = w * d1;
-
-    lane[0][k] += w;
-    lane[1][k] += ws;
-    lane[2][k] += w0;
-    lane[3][k] += w1;
-    lane[4][k] += ws * s;
-    lane[5][k] += ws * d0;
-    lane[6][k] += ws * d1;
-    lane[7][k] += w0 * d0;
-    lane[8][k] += w0 * d1;
-    lane[9][k] += w1 * d1;
-    lane[10][k] += pull;
-    lane[11][k] += pull * s;
-    lane[12][k] += pull * d0;
-    lane[13][k] += pull * d1;
-}
-
+/* The weighted products of the columns 1, s and the slopes: the upper triangle, then the pull on
+ * each. r is zero in the padding. */
 DPH_CLONES static void
-multiply_out(const double *s, const double *d0, const double *d1, const double *r, int64_t n,
-             double delta, double damping, double *out)
+multiply_out(const double *s_all, const double *d0_all, const double *d1_all, const double *r_all,
+             int64_t n, double delta, double damping, double *out)
 {
-    double lane[N_SUMS][WIDE] = {{0}};
-    int64_t whole = n - n % WIDE;
+    dph_lanes sum[N_SUMS] = {0};
+    dph_lanes edge = dph_lanes_all(delta);
+    dph_lanes near = dph_lanes_all(1 + damping);
+    dph_lanes beyond = dph_lanes_all(damping);
 
-    for (int64_t i = 0; i < whole; i += WIDE) {
-        for (int k = 0; k < WIDE; k++) {
-            tally(s[i + k], d0[i + k], d1[i + k], r[i + k], delta, damping, lane, k);
-        }
-    }
-    for (int64_t i = whole; i < n; i++) {
-        tally(s[i], d0[i], d1[i], r[i], delta, damping, lane, (int)(i - whole));
+    for (int64_t i = 0; i < n; i += DPH_LANES) {
+        dph_lanes s = dph_lanes_load(s_all + i);
+        dph_lanes d0 = dph_lanes_load(d0_all + i);
+        dph_lanes d1 = dph_lanes_load(d1_all + i);
+        dph_lanes r = dph_lanes_load(r_all + i);
+        dph_lanes a = dph_lanes_abs(r);
+        dph_marks is_far = a > edge;
+        dph_lanes far = 1 / dph_lanes_choose(is_far, a, edge);
+        dph_lanes w =
+            dph_lanes_where(dph_lanes_first(n - i), dph_lanes_choose(is_far, beyond, near) * far);
+        dph_lanes pull = r * far;
+        dph_lanes ws = w * s;
+        dph_lanes w0 = w * d0;
+        dph_lanes w1 = w * d1;
+
+        sum[0] += w;
+        sum[1] += ws;
+        sum[2] += w0;
+        sum[3] += w1;
+        sum[4] += ws * s;
+        sum[5] += ws * d0;
+        sum[6] += ws * d1;
+        sum[7] += w0 * d0;
+        sum[8] += w0 * d1;
+        sum[9] += w1 * d1;
+        sum[10] += pull;
+        sum[11] += pull * s;
+        sum[12] += pull * d0;
+        sum[13] += pull * d1;
     }
     for (int j = 0; j < N_SUMS; j++) {
-        const double *x = lane[j];
-        double sum = ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7]));
-
-        out[j] = sum;
+        out[j] = dph_lanes_sum(sum[j]);
     }
 }
 
@@ -236,8 +237,8 @@ solve_gram(const dph_curvefit *fit, const dph_refinecolumns *c, double delta, do
     int n_free = 0;
     double sums[N_SUMS];
 
-    multiply_out(c->s, c->slope[0], fit->n_parameters > 3 ? c->slope[1] : c->slope[0], c->r,
-                 fit->shape.n, delta, damping, sums);
+    multiply_out(c->s, c->slope[0], fit->n_parameters > 3 ? c->slope[1] : c->slope[0], c->r, fit->n,
+                 delta, damping, sums);
     *promise = 0;
     for (int j = 0; j < fit->n_parameters; j++) {
         double uphill = sums[PULLS + j] * unit[j];
@@ -308,18 +309,15 @@ move(const dph_curvefit *fit, const double *p, const double *step, double *next)
 static double
 follow(dph_curvefit *fit, const dph_refinecolumns *c, double delta, double *p)
 {
-    dph_boxline line = {.s = c->s_next,
-                        .y = fit->y,
-                        .n = fit->shape.n,
-                        .F_max = fit->high[0],
-                        .A_max = fit->high[1]};
+    dph_boxline line = {
+        .s = c->s_next, .y = fit->y, .n = fit->n, .F_max = fit->high[0], .A_max = fit->high[1]};
     dph_boxfit inner = {.F = p[0], .A = p[1]};
 
     dph_curveshape_values(&fit->shape, p + 2, c->s_next);
     dph_huberline_fit(&line, delta, FOLLOW_TOLERANCE, FOLLOW_STEPS, &inner);
     p[0] = inner.F;
     p[1] = inner.A;
-    return residuals(fit->y, c->s_next, fit->shape.n, p[0], p[1], delta, c->r_next);
+    return residuals(fit->y, c->s_next, fit->n, p[0], p[1], delta, c->r_next);
 }
 
 double
@@ -375,16 +373,8 @@ dph_curverefine(dph_curvefit *fit, double delta, double tolerance, int steps_max
         there = follow(fit, &c, delta, next);
         if (there < here) {
             double gain = here - there;
-            double *held = c.s;
 
-            c.s = c.s_next;
-            c.s_next = held;
-            held = c.r;
-            c.r = c.r_next;
-            c.r_next = held;
-            for (int j = 0; j < fit->n_parameters; j++) {
-                p[j] = next[j];
-            }
+            dph_curverefine_take(fit, next, &c, p);
             here = there;
             fresh = 0;
             rejected = 0;

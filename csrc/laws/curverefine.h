@@ -11,22 +11,26 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "../base/lanes.h"
 #include "curveshape.h"
+#include "l1step.h"
 
 #define DPH_CURVE_PARAMETERS 4 /* F, A, ln theta_0, ln theta_1 */
-#define DPH_REFINE_COLUMNS 14
+#define DPH_REFINE_COLUMNS (10 + DPH_L1STEP_COLUMNS)
+#define DPH_REFINE_WIDTH(n) DPH_PADDED((n) + DPH_CURVE_PARAMETERS)
 
 typedef struct {
-    dph_curveshape shape;
-    const double *y; /* [n] */
+    dph_curveshape shape; /* of DPH_PADDED(n) points: those behind n do not count */
+    int64_t n;            /* points */
+    const double *y;      /* [DPH_PADDED(n)] */
     int n_parameters;
     double low[DPH_CURVE_PARAMETERS];
     double high[DPH_CURVE_PARAMETERS];
-    double *columns;           /* [DPH_REFINE_COLUMNS * (n + DPH_CURVE_PARAMETERS)] scratch */
+    double *columns;           /* [DPH_REFINE_COLUMNS * DPH_REFINE_WIDTH(n)] scratch */
     const atomic_int *stopped; /* not 0: end early; may be NULL */
 } dph_curvefit;
 
-/* The columns of one refinement, each double[n + DPH_CURVE_PARAMETERS]. */
+/* The columns of one refinement, each double[DPH_REFINE_WIDTH(n)]. */
 typedef struct {
     double *s;
     double *r;
@@ -38,6 +42,10 @@ typedef struct {
 } dph_refinecolumns;
 
 dph_refinecolumns dph_curverefine_columns(const dph_curvefit *fit);
+
+/* Let the next point, and its shape and residuals, be those of p. */
+void
+dph_curverefine_take(const dph_curvefit *fit, const double *next, dph_refinecolumns *c, double *p);
 
 #define DPH_REFINE_SURE 1e-3  /* damping up to which a step says where a descent ends */
 #define DPH_REFINE_GOOD 2     /* steps as promised after which the next one is believed */

@@ -2,9 +2,9 @@
 
 #include <math.h>
 
+#include "../base/lanes.h"
 #include "../base/veclog.h"
 
-#define LANES 4
 #define FLAT 1e-13 /* a determinant below this share of its terms is rounding */
 
 /* A quadratic in (F, A) about a point: value + gradient and curvature. */
@@ -14,70 +14,41 @@ typedef struct {
     double hFF, hFA, hAA;
 } quadratic;
 
-static inline double
-fold(const double *sum)
-{
-    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
-}
-
-typedef struct {
-    double value, g, gs, n_in, s_in, ss_in;
-} sums;
-
-/* What one residual adds, times what turns Huber's loss into that of slope 1. */
-static inline sums
-share(double s, double y, double F, double A, double delta)
-{
-    double r = (y - F) - A * s;
-    double a = fabs(r);
-    double clipped = a < delta ? a : delta;
-    double in = a <= delta ? 1.0 : 0.0;
-    double psi = copysign(clipped, r);
-
-    return (sums){.value = clipped * (a - 0.5 * clipped),
-                  .g = psi,
-                  .gs = psi * s,
-                  .n_in = in,
-                  .s_in = in * s,
-                  .ss_in = in * s * s};
-}
-
 /* Value, gradient and the Newton curvature at (F, A), all of the sum of Huber's loss. */
 DPH_CLONES static void
 newton(const dph_boxline *line, double delta, double F, double A, quadratic *q)
 {
-    double lane[6][LANES] = {{0}};
-    double rest[6] = {0};
-    int64_t i = 0;
+    dph_lanes value = {0};
+    dph_lanes g = {0};
+    dph_lanes gs = {0};
+    dph_lanes n_in = {0};
+    dph_lanes s_in = {0};
+    dph_lanes ss_in = {0};
+    dph_lanes edge = dph_lanes_all(delta);
 
-    for (; i + LANES <= line->n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            sums add = share(line->s[i + k], line->y[i + k], F, A, delta);
+    for (int64_t i = 0; i < line->n; i += DPH_LANES) {
+        dph_marks counts = dph_lanes_first(line->n - i);
+        dph_lanes s = dph_lanes_load(line->s + i);
+        dph_lanes r = (dph_lanes_load(line->y + i) - F) - A * s;
+        dph_lanes a = dph_lanes_abs(r);
+        dph_marks inside = a <= edge;
+        dph_lanes clipped = dph_lanes_where(counts, dph_lanes_choose(inside, a, edge));
+        dph_lanes psi = dph_lanes_sign(clipped, r);
+        dph_lanes in = dph_lanes_where(counts & inside, dph_lanes_all(1));
 
-            lane[0][k] += add.value;
-            lane[1][k] += add.g;
-            lane[2][k] += add.gs;
-            lane[3][k] += add.n_in;
-            lane[4][k] += add.s_in;
-            lane[5][k] += add.ss_in;
-        }
+        value += clipped * (a - 0.5 * clipped);
+        g += psi;
+        gs += psi * s;
+        n_in += in;
+        s_in += in * s;
+        ss_in += in * s * s;
     }
-    for (; i < line->n; i++) {
-        sums add = share(line->s[i], line->y[i], F, A, delta);
-
-        rest[0] += add.value;
-        rest[1] += add.g;
-        rest[2] += add.gs;
-        rest[3] += add.n_in;
-        rest[4] += add.s_in;
-        rest[5] += add.ss_in;
-    }
-    *q = (quadratic){.value = fold(lane[0]) + rest[0],
-                     .gF = -(fold(lane[1]) + rest[1]),
-                     .gA = -(fold(lane[2]) + rest[2]),
-                     .hFF = fold(lane[3]) + rest[3],
-                     .hFA = fold(lane[4]) + rest[4],
-                     .hAA = fold(lane[5]) + rest[5]};
+    *q = (quadratic){.value = dph_lanes_sum(value),
+                     .gF = -dph_lanes_sum(g),
+                     .gA = -dph_lanes_sum(gs),
+                     .hFF = dph_lanes_sum(n_in),
+                     .hFA = dph_lanes_sum(s_in),
+                     .hAA = dph_lanes_sum(ss_in)};
 }
 
 /* The curvature of the quadratic that touches the sum at (F, A) and lies above it elsewhere. */

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 typedef struct {
-    const double *s; /* [n] */
-    const double *y; /* [n] */
+    const double *s; /* [DPH_PADDED(n)] (lanes.h); behind n anything that is finite */
+    const double *y; /* [DPH_PADDED(n)] as well */
     int64_t n;       /* >= 1 */
     double F_max;    /* 0 <= F <= F_max */
     double A_max;    /* 0 <= A <= A_max */

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "../base/lanes.h"
 #include "../base/order.h"
-#include "../base/veclog.h"
 #include "l1loops.h"
 
 #define K DPH_L1STEP_MAX
@@ -91,8 +91,8 @@ sample_rows(const dph_l1problem *problem, const double *r, int64_t want, reduced
 static reduced
 lay_out(double *room, int64_t size, int k)
 {
-    reduced small = {.room = size / (1 + K + DPH_L1STEP_COLUMNS) - GLOBS};
-    int64_t length = small.room + GLOBS;
+    int64_t length = size / (1 + K + DPH_L1STEP_COLUMNS) / DPH_LANES * DPH_LANES;
+    reduced small = {.room = length - GLOBS};
 
     small.r = room;
     for (int j = 0; j < K; j++) {
@@ -102,25 +102,43 @@ lay_out(double *room, int64_t size, int k)
     return small;
 }
 
+/* The residuals at d and their sum: whole lanes where they are, the rest in a padded copy. */
+static double
+look(const dph_l1problem *problem, const double *d, double *r)
+{
+    int k = problem->n_parameters;
+    int64_t rest = problem->n % DPH_LANES;
+    int64_t whole = problem->n - rest;
+    double rows[K + 2][DPH_LANES];
+    const double *J[K] = {rows[0], rows[1], rows[2], rows[3]};
+    double unused[K];
+    int64_t zeros = 0;
+    double sum = dph_l1loops_look(problem->r, problem->J, k, d, whole, r, unused, &zeros);
+
+    for (int j = 0; j < k; j++) {
+        (void)dph_l1loops_take(problem->J[j] + whole, rest, rows[j]);
+    }
+    if (rest > 0) {
+        (void)dph_l1loops_take(problem->r + whole, rest, rows[K]);
+        sum += dph_l1loops_look(rows[K], J, k, d, DPH_LANES, rows[K + 1], unused, &zeros);
+    }
+    for (int64_t i = 0; i < rest; i++) {
+        r[whole + i] = rows[K + 1][i];
+    }
+    return sum;
+}
+
 double
 dph_l1band_step(const dph_l1problem *given, double *scratch, double *d, double *gap)
 {
-    dph_l1problem problem = *given;
-    int64_t n = problem.n;
-    int k = problem.n_parameters;
+    int64_t n = given->n;
+    int k = given->n_parameters;
     double *r = scratch;
     reduced small = lay_out(scratch + n, (DPH_L1STEP_COLUMNS - 1) * n, k);
     int64_t want = n / SHARE > BAND_LEAST ? n / SHARE : BAND_LEAST;
     double at[K] = {0};
-    double unused[K];
-    double zeros = 0;
-    double here = 0;
+    double here = look(given, at, r);
 
-    for (int j = k; j < K; j++) {
-        problem.J[j] = problem.J[0]; /* of weight zero everywhere */
-    }
-    dph_l1loops_residuals(problem.r, problem.J, at, n, r);
-    here = dph_l1loops_look(r, problem.J, n, unused, &zeros);
     *gap = here;
     for (int round = 0; round < ROUNDS_MAX && !dph_l1step_stopped(given); round++) {
         dph_l1problem inner = {.r = small.r, .n_parameters = k, .stopped = given->stopped};
@@ -131,29 +149,28 @@ dph_l1band_step(const dph_l1problem *given, double *scratch, double *d, double *
         double there = 0;
 
         if (round == 0) {
-            sample_rows(&problem, r, want, &small);
-        } else if (want > small.room || !gather(&problem, r, width_of(r, n, want), &small)) {
+            sample_rows(given, r, want, &small);
+        } else if (want > small.room || !gather(given, r, width_of(r, n, want), &small)) {
             break;
         }
         inner.n = small.n;
         for (int j = 0; j < k; j++) {
             inner.J[j] = small.J[j];
-            inner.low[j] = fmin(problem.low[j] - at[j], 0);
-            inner.high[j] = fmax(problem.high[j] - at[j], 0);
+            inner.low[j] = fmin(given->low[j] - at[j], 0);
+            inner.high[j] = fmax(given->high[j] - at[j], 0);
         }
         bound = dph_l1step(&inner, small.scratch, &vertex, step);
         for (int j = 0; j < k; j++) {
-            next[j] = fmin(fmax(at[j] + step[j], problem.low[j]), problem.high[j]);
+            next[j] = fmin(fmax(at[j] + step[j], given->low[j]), given->high[j]);
         }
-        dph_l1loops_residuals(problem.r, problem.J, next, n, r);
-        there = dph_l1loops_look(r, problem.J, n, unused, &zeros);
+        there = look(given, next, r);
         if (there < here) {
             here = there;
             for (int j = 0; j < k; j++) {
                 at[j] = next[j];
             }
         } else {
-            dph_l1loops_residuals(problem.r, problem.J, at, n, r);
+            (void)look(given, at, r);
             want *= round > 0 ? 2 : 1;
         }
         /* joining rows lowers the sum or leaves it: nothing lies below the small problem's least,

@@ -16,7 +16,7 @@
 #define DPH_L1BAND_LEAST 8192 /* points below which a walk over all of them is as quick */
 
 /* As dph_l1step for n > DPH_L1BAND_LEAST, from nothing known. *gap receives a bound on how far the
- * sum is above the least.
+ * sum is above the least. scratch as for dph_l1step.
  */
 double dph_l1band_step(const dph_l1problem *problem, double *scratch, double *d, double *gap);
 

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "../base/lanes.h"
+#include "../base/smallinverse.h"
 #include "l1loops.h"
 
 #define K DPH_L1STEP_MAX
@@ -16,13 +18,16 @@
 enum { LOOSE, POINT, LOW, HIGH };
 
 typedef struct {
-    const dph_l1problem *problem;
-    double scale[K]; /* d = scale z: columns of unit mean size */
-    double *r;       /* [n] residuals at z */
-    double *t;       /* [n] where residuals change sign along the edge */
-    double *weight;  /* [n] how much the slope grows there */
-    double *index;   /* [n] which residual it is */
+    const dph_l1problem *problem; /* its columns padded */
+    int64_t padded;               /* rows with padding */
+    double scale[K];              /* d = scale z: columns of unit mean size */
+    double *r;                    /* [padded] residuals at z */
+    double *t;                    /* [padded] where residuals change sign along the edge */
+    double *weight;               /* [padded] how much the slope grows there */
+    double *index;                /* [padded] which residual it is */
     double z[K];
+    double pull[K]; /* the slope of the sum by each z, residuals at zero left out */
+    double sum;     /* at z */
     int kind[K];
     int64_t point[K];
     int64_t n_zero;       /* residuals at zero that nothing holds, listed in index */
@@ -36,51 +41,21 @@ entry(const walk *w, int j, int64_t i)
     return w->problem->J[j][i] * w->scale[j];
 }
 
-/* The inverse of the holders' rows by elimination with pivoting; 0 if they are not independent. */
+/* The inverse of the holders' rows; 0 if they are not independent. */
 static int
 invert(walk *w)
 {
     int k = w->problem->n_parameters;
-    double m[K][2 * K] = {{0}};
 
     for (int a = 0; a < k; a++) {
-        for (int j = 0; j < k; j++) {
-            m[a][j] = w->kind[a] == POINT ? entry(w, j, w->point[a]) : 0;
+        for (int j = 0; j < K; j++) {
+            w->inverse[a][j] = w->kind[a] == POINT && j < k ? entry(w, j, w->point[a]) : 0;
         }
         if (w->kind[a] != POINT) {
-            m[a][w->point[a]] = 1;
-        }
-        m[a][K + a] = 1;
-    }
-    for (int c = 0; c < k; c++) {
-        int top = c;
-
-        for (int a = c + 1; a < k; a++) {
-            top = fabs(m[a][c]) > fabs(m[top][c]) ? a : top;
-        }
-        if (!(fabs(m[top][c]) > SINGULAR)) {
-            return 0;
-        }
-        for (int j = 0; j < 2 * K; j++) {
-            double held = m[c][j];
-
-            m[c][j] = m[top][j];
-            m[top][j] = held;
-        }
-        for (int a = 0; a < k; a++) {
-            double factor = a == c ? 0 : m[a][c] / m[c][c];
-
-            for (int j = 0; j < 2 * K && factor != 0; j++) {
-                m[a][j] -= factor * m[c][j];
-            }
+            w->inverse[a][w->point[a]] = 1;
         }
     }
-    for (int c = 0; c < k; c++) {
-        for (int a = 0; a < k; a++) {
-            w->inverse[c][a] = m[c][K + a] / m[c][c];
-        }
-    }
-    return 1;
+    return dph_smallinverse(w->inverse, k, SINGULAR);
 }
 
 /* Let another row take the place of holder a: the inverse by a change of rank one. */
@@ -132,28 +107,45 @@ holds(const walk *w, int64_t i)
     return 0;
 }
 
-/* The slope of the sum by each parameter, residuals at zero left out: every way from there costs.
- * Those that are not held are listed in w->index. Returns the sum. */
-static double
-pull(walk *w, double *g)
+/* The sum at z and its slopes, residuals at zero left out of them: every way from there costs.
+ * Those held are exactly zero; others that are zero are listed in w->index. */
+static void
+settle(walk *w)
 {
-    int64_t held = 0;
-    double zeros = 0;
-    double sum = dph_l1loops_look(w->r, w->problem->J, w->problem->n, g, &zeros);
+    const dph_l1problem *q = w->problem;
+    double d[K] = {0};
+    int64_t zeros = 0;
+    int64_t held = w->padded - q->n;
 
-    for (int j = 0; j < w->problem->n_parameters; j++) {
-        g[j] *= w->scale[j];
-        held += w->kind[j] == POINT;
+    for (int j = 0; j < q->n_parameters; j++) {
+        d[j] = w->z[j] * w->scale[j];
+    }
+    w->sum = dph_l1loops_look(q->r, q->J, q->n_parameters, d, w->padded, w->r, w->pull, &zeros);
+    for (int a = 0; a < q->n_parameters; a++) {
+        double *r = &w->r[w->point[a]];
+
+        if (w->kind[a] != POINT) {
+            continue;
+        }
+        if (*r != 0) { /* more than rounding was left of it */
+            for (int j = 0; j < q->n_parameters; j++) {
+                w->pull[j] += *r > 0 ? q->J[j][w->point[a]] : -q->J[j][w->point[a]];
+            }
+            w->sum -= fabs(*r);
+            *r = 0;
+            zeros++;
+        }
+        held++;
+    }
+    for (int j = 0; j < q->n_parameters; j++) {
+        w->pull[j] *= w->scale[j];
     }
     w->n_zero = 0;
-    if ((int64_t)zeros > held) {
-        for (int64_t i = 0; i < w->problem->n; i++) {
-            if (w->r[i] == 0 && !holds(w, i)) {
-                w->index[w->n_zero++] = (double)i;
-            }
+    for (int64_t i = 0; i < q->n && zeros > held; i++) {
+        if (w->r[i] == 0 && !holds(w, i)) {
+            w->index[w->n_zero++] = (double)i;
         }
     }
-    return sum;
 }
 
 /* Let a residual that is zero already take the place of a loose holder: along no axis alone need
@@ -208,11 +200,11 @@ toll(const walk *w, int a)
 
 /* The edge that falls fastest for its length: which holder to leave and which way. -1 for none. */
 static int
-steepest(const walk *w, const double *g, int *way, double *slope)
+steepest(const walk *w, int *way, double *slope)
 {
     int k = w->problem->n_parameters;
     int best = -1;
-    double lowest = 0;
+    double fastest = 0; /* the square of the fall for its length */
 
     for (int a = 0; a < k; a++) {
         double along = 0;
@@ -221,16 +213,16 @@ steepest(const walk *w, const double *g, int *way, double *slope)
         double cost = toll(w, a) + (w->kind[a] == POINT ? 1 : 0);
 
         for (int j = 0; j < k; j++) {
-            along += g[j] * w->inverse[j][a];
-            size += fabs(g[j] * w->inverse[j][a]);
+            along += w->pull[j] * w->inverse[j][a];
+            size += fabs(w->pull[j] * w->inverse[j][a]);
             length += w->inverse[j][a] * w->inverse[j][a];
         }
         for (int side = -1; side <= 1; side += 2) {
             double falls = side * along + cost;
             int allowed = w->kind[a] == LOW ? side > 0 : w->kind[a] == HIGH ? side < 0 : 1;
 
-            if (allowed && falls < -TINY * (1 + size) && falls / sqrt(length) < lowest) {
-                lowest = falls / sqrt(length);
+            if (allowed && falls < -TINY * (1 + size) && falls * falls > fastest * length) {
+                fastest = falls * falls / length;
                 *slope = falls;
                 *way = side;
                 best = a;
@@ -253,8 +245,8 @@ swap(walk *w, int64_t a, int64_t b)
     }
 }
 
-/* Where the slope turns: the place, after some reordering, of the smallest t at which the weights
- * of all up to it reach `need`. -1 if they never do. */
+/* The place in w->t and its fellows at which the weights of all up to it reach `need`, for the n
+ * that are listed there, after some reordering. -1 if they never do. */
 static int64_t
 turning(walk *w, int64_t n, double need)
 {
@@ -262,19 +254,6 @@ turning(walk *w, int64_t n, double need)
     int64_t last = n - 1;
     double before = 0;
 
-    while (first <= last && first < NEAREST) { /* most edges are short */
-        int64_t nearest = first;
-
-        for (int64_t i = first + 1; i <= last; i++) {
-            nearest = w->t[i] < w->t[nearest] ? i : nearest;
-        }
-        swap(w, first, nearest);
-        before += w->weight[first];
-        if (before >= need) {
-            return first;
-        }
-        first++;
-    }
     while (first <= last) {
         double pivot = w->t[first + (last - first) / 2];
         double less = 0;
@@ -304,21 +283,43 @@ turning(walk *w, int64_t n, double need)
     return -1;
 }
 
-/* Residuals at z, those held exactly zero. */
-static void
-settle(walk *w)
+/* The residual at which the sum stops falling along v, or -1 where a bound comes first, and how far
+ * that is: where residuals have changed sign whose weights reach `need`. */
+static int64_t
+turn(walk *w, const double *v, double most, double need, double *step)
 {
-    double d[K] = {0};
+    const dph_l1problem *q = w->problem;
+    double scaled[K] = {0};
+    int64_t n = 0;
+    int64_t at = 0;
 
-    for (int j = 0; j < w->problem->n_parameters; j++) {
-        d[j] = w->z[j] * w->scale[j];
+    for (int j = 0; j < q->n_parameters; j++) {
+        scaled[j] = v[j] * w->scale[j];
     }
-    dph_l1loops_residuals(w->problem->r, w->problem->J, d, w->problem->n, w->r);
-    for (int a = 0; a < w->problem->n_parameters; a++) {
-        if (w->kind[a] == POINT) {
-            w->r[w->point[a]] = 0;
+    *step = dph_l1loops_crossings(w->r, q->J, q->n_parameters, scaled, w->padded, most, w->t,
+                                  w->weight);
+    for (int c = 0; c < NEAREST && *step < INFINITY; c++) { /* most edges are short */
+        for (at = 0; w->t[at] > *step; at++) {
         }
+        need -= w->weight[at];
+        if (need <= 0) {
+            return at;
+        }
+        w->t[at] = INFINITY;
+        *step = dph_l1loops_nearest(w->t, w->padded);
     }
+    for (int64_t i = 0; i < q->n && *step < INFINITY; i++) {
+        double t = w->t[i];
+        double weight = w->weight[i];
+
+        w->t[n] = t;
+        w->weight[n] = weight;
+        w->index[n] = (double)i;
+        n += t < INFINITY;
+    }
+    at = n > 0 ? turning(w, n, need) : -1;
+    *step = at >= 0 ? w->t[at] : most;
+    return at >= 0 ? (int64_t)w->index[at] : -1;
 }
 
 /* Follow the edge as far as the sum falls. 1 if that moved on to a new holder, 0 if not. */
@@ -328,13 +329,10 @@ follow(walk *w, int leave, int way, double slope)
     const dph_l1problem *q = w->problem;
     int k = q->n_parameters;
     double v[K] = {0};
-    double scaled[K] = {0};
     double most = INFINITY; /* to the nearest bound */
     int bound = -1;
-    int64_t n = 0;
     int64_t at = 0;
     double step = 0;
-    int good = 0;
 
     for (int j = 0; j < k; j++) {
         double end = 0;
@@ -357,35 +355,18 @@ follow(walk *w, int leave, int way, double slope)
             bound = j;
         }
     }
-    for (int j = 0; j < k; j++) {
-        scaled[j] = v[j] * w->scale[j];
-    }
-    dph_l1loops_crossings(w->r, q->J, scaled, q->n, most, w->t, w->weight);
-    for (int64_t i = 0; i < q->n; i++) {
-        double t = w->t[i];
-        double weight = w->weight[i];
-
-        w->t[n] = t;
-        w->weight[n] = weight;
-        w->index[n] = (double)i;
-        n += t < INFINITY;
-    }
-    at = turning(w, n, -slope);
+    at = turn(w, v, most, -slope, &step);
     if (at < 0 && bound < 0) {
         return 0;
     }
-    step = at >= 0 ? w->t[at] : most;
     for (int j = 0; j < k; j++) {
         w->z[j] += step * v[j];
     }
     if (at >= 0) {
-        good = replace(w, leave, POINT, (int64_t)w->index[at]);
-    } else {
-        good = replace(w, leave, v[bound] > 0 ? HIGH : LOW, bound);
-        w->z[bound] = (v[bound] > 0 ? q->high[bound] : q->low[bound]) / w->scale[bound];
+        return replace(w, leave, POINT, at);
     }
-    settle(w);
-    return good;
+    w->z[bound] = (v[bound] > 0 ? q->high[bound] : q->low[bound]) / w->scale[bound];
+    return replace(w, leave, v[bound] > 0 ? HIGH : LOW, bound);
 }
 
 /* Start from the vertex of an earlier, similar problem: its holders held here. 0 if they do not fix
@@ -430,7 +411,6 @@ start_from(walk *w, const dph_l1vertex *vertex)
             return 0;
         }
     }
-    settle(w);
     return 1;
 }
 
@@ -455,9 +435,6 @@ start_loose(walk *w)
         w->point[j] = j;
         w->z[j] = 0;
     }
-    for (int64_t i = 0; i < w->problem->n; i++) {
-        w->r[i] = w->problem->r[i];
-    }
     w->updates = 0;
     return invert(w);
 }
@@ -466,68 +443,70 @@ double
 dph_l1step(const dph_l1problem *given, double *scratch, dph_l1vertex *vertex, double *d)
 {
     dph_l1problem problem = *given;
-    int64_t n = problem.n;
     int k = problem.n_parameters;
+    int64_t padded = DPH_PADDED(problem.n);
     walk w = {.problem = &problem,
+              .padded = padded,
               .r = scratch,
-              .t = scratch + n,
-              .weight = scratch + 2 * n,
-              .index = scratch + 3 * n};
-    double unused[K] = {0};
-    double zeros = 0;
+              .t = scratch + padded,
+              .weight = scratch + 2 * padded,
+              .index = scratch + 3 * padded};
     double start = 0;
     double here = INFINITY;
     double best = 0;
     int settled = 1;
 
-    for (int j = k; j < K; j++) {
-        problem.J[j] = problem.J[0]; /* of weight zero everywhere */
-    }
-    start = dph_l1loops_look(problem.r, problem.J, n, unused, &zeros);
-    best = start;
+    problem.r = scratch + 4 * padded;
+    best = start = dph_l1loops_take(given->r, problem.n, scratch + 4 * padded);
     for (int j = 0; j < k; j++) {
-        double size = dph_l1loops_size(problem.J[j], n);
+        double *column = scratch + (5 + j) * padded;
+        double size = dph_l1loops_take(given->J[j], problem.n, column);
 
-        w.scale[j] = size > 0 ? (double)n / size : 1;
+        problem.J[j] = column;
+        w.scale[j] = size > 0 ? (double)problem.n / size : 1;
         d[j] = 0;
     }
-    if (vertex->n != k || !start_from(&w, vertex) ||
-        !(dph_l1loops_look(w.r, problem.J, n, unused, &zeros) <= WORTH * start)) {
+    if (vertex->n == k && start_from(&w, vertex)) {
+        settle(&w);
+        settled = w.sum <= WORTH * start;
+    } else {
+        settled = 0;
+    }
+    if (!settled) {
         settled = start_loose(&w);
+        settle(&w);
     }
     vertex->n = 0;
     vertex->ended = 0;
     for (int pivot = 0; pivot < PIVOTS_MAX && settled && !dph_l1step_stopped(given); pivot++) {
-        double g[K] = {0};
         double slope = 0;
-        double sum = pull(&w, g);
         int way = 0;
         int leave = -1;
         int adopted = 0;
 
-        if (sum < best || pivot == 0) {
-            best = sum < best ? sum : best;
-            for (int j = 0; j < k && sum <= best; j++) {
+        if (w.sum < best || pivot == 0) {
+            best = w.sum < best ? w.sum : best;
+            for (int j = 0; j < k && w.sum <= best; j++) {
                 d[j] = w.z[j] * w.scale[j];
             }
         }
-        if (pivot > 0 && !(sum < here) && (sum > here * (1 + 1e-12) || pivot > PIVOTS_MAX / 2)) {
+        if (pivot > 0 && !(w.sum < here) &&
+            (w.sum > here * (1 + 1e-12) || pivot > PIVOTS_MAX / 2)) {
             vertex->ended = 1;
             break; /* edges as short as rounding are followed, for a while: another may lead on */
         }
-        here = sum;
+        here = w.sum;
         adopted = adopt(&w);
-        if (adopted != 0) {
-            settled = adopted > 0;
-            continue;
+        if (adopted == 0) {
+            leave = steepest(&w, &way, &slope);
+            if (leave < 0) {
+                keep(&w, vertex);
+                vertex->ended = 1;
+                break;
+            }
         }
-        leave = steepest(&w, g, &way, &slope);
-        if (leave < 0) {
-            keep(&w, vertex);
-            vertex->ended = 1;
-            break;
-        }
-        settled = follow(&w, leave, way, slope);
+        settled = adopted != 0 ? adopted > 0 : follow(&w, leave, way, slope);
+        settle(&w);
     }
     for (int j = 0; j < k; j++) {
         d[j] = fmin(fmax(d[j], problem.low[j]), problem.high[j]);

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define DPH_L1STEP_MAX 4
-#define DPH_L1STEP_COLUMNS 4 /* of scratch */
+#define DPH_L1STEP_COLUMNS 9 /* of scratch */
 
 typedef struct {
     const double *r;                 /* [n] residuals at d = 0 */
@@ -40,7 +40,7 @@ typedef struct {
 
 /* d receives the step. Returns the sum at d, at most that at 0. vertex is where to start, if
  * anything is known, and receives where the walk ended; its points must be below n. Columns beyond
- * n_parameters may be NULL. scratch double[DPH_L1STEP_COLUMNS * n]. */
+ * n_parameters may be NULL. scratch double[DPH_L1STEP_COLUMNS * DPH_PADDED(n)] (lanes.h). */
 double dph_l1step(const dph_l1problem *problem, double *scratch, dph_l1vertex *vertex, double *d);
 
 #endif

@@ -10,6 +10,7 @@
     X(order)                                                                                       \
     X(line)                                                                                        \
     X(lstsq)                                                                                       \
+    X(smallinverse)                                                                                \
     X(veclog)                                                                                      \
     X(distributions)                                                                               \
     X(minimise)                                                                                    \

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/dots.h"
+#include "base/lanes.h"
 #include "base/order.h"
 #include "base/vecexp.h"
 #include "check.h"
@@ -83,7 +84,7 @@ test_step_is_the_line(void)
     double s[N];
     double y[N];
     double one[N];
-    double scratch[DPH_L1STEP_COLUMNS * N];
+    double scratch[DPH_L1STEP_COLUMNS * DPH_PADDED(N)];
 
     for (int trial = 0; trial < 60; trial++) {
         dph_boxline line = {.s = s, .y = y, .n = 4 + trial % (N - 3), .F_max = 6, .A_max = 2.5};
@@ -117,7 +118,7 @@ test_step_of_four(void)
     double J[4][N];
     double r[N];
     double zero[N] = {0};
-    double scratch[DPH_L1STEP_COLUMNS * N];
+    double scratch[DPH_L1STEP_COLUMNS * DPH_PADDED(N)];
 
     for (int trial = 0; trial < 30; trial++) {
         dph_l1problem problem = {.r = r,
@@ -169,7 +170,7 @@ test_step_of_many(void)
     enum { MANY = 30000 };
     static double J[4][MANY];
     static double r[MANY];
-    static double scratch[DPH_L1STEP_COLUMNS * MANY];
+    static double scratch[DPH_L1STEP_COLUMNS * DPH_PADDED(MANY)];
     atomic_int stop = 1;
     uint64_t seed = 37;
 
