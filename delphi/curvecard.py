@@ -218,7 +218,8 @@ def _forecast(row: Mapping[str, Any]) -> dict[str, Any]:
     }
     said, assumed = texts.get(
         method,
-        ("where the run stands less the drop that is left, from the fits of all forms and losses",
+        ("where the run stands less the drop that is left, from the fits of all forms to the whole"
+         " and to the later half of the prefix, and from how fast it falls at its end",
          ["the forms between them know how much is left", "no learning rate enters"]),
     )  # fmt: skip
     closed = f"{NOT_APPLICABLE}: nothing is searched beyond the fits themselves"
